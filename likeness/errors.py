@@ -1,0 +1,30 @@
+"""The one error that a user is meant to read."""
+
+from __future__ import annotations
+
+import os
+
+
+class LikenessError(Exception):
+    """Something the user can put right: what is wrong, in which file, and what to do about it.
+
+    ``str(error)`` is always one line, ``path: what. remedy``. The command line prints it and exits with
+    ``exit_code``; a programme can catch it and read the parts.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, remedy: str = "", path: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(what, remedy, path)
+        self.what = _one_line(what).rstrip(".")
+        self.remedy = _one_line(remedy)
+        self.path = path
+
+    def __str__(self) -> str:
+        place = f"{_one_line(os.fspath(self.path))}: " if self.path is not None else ""
+        advice = f". {self.remedy}" if self.remedy else ""
+        return f"{place}{self.what}{advice}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,43 @@
+"""Where the files that ship with the package are, and which base model a name means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from likeness.errors import LikenessError
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def assets() -> Path:
+    """The folder of the packaged data: the pocket base, the face models, the synthetic cohort."""
+    return Path(__file__).resolve().parent / "assets"
+
+
+def configs() -> Path:
+    """The folder of the packaged configurations: inside the package when installed, else the repository's own."""
+    packaged = Path(__file__).resolve().parent / "configs"
+    return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+
+
+def base(name_or_path: str) -> str:
+    """What to load for a base model: "pocket" (packaged), a folder in diffusers layout, or a Hub id "org/name".
+
+    A Hub id is returned as it is, without asking whether it exists. Raises LikenessError for anything else.
+    """
+    folder = assets() / "pocket" if name_or_path == "pocket" else Path(name_or_path).expanduser()
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise LikenessError(
+                "this folder is not a base model: it has no model_index.json",
+                "Give a folder that a diffusers pipeline was saved to",
+                folder,
+            )
+        return str(folder)
+    if not folder.exists() and _HUB_ID.fullmatch(name_or_path):
+        return name_or_path
+    raise LikenessError(
+        f"there is no base model {name_or_path!r}",
+        'Use "pocket", a folder in diffusers layout, or a Hugging Face id such as "org/name"',
+    )

@@ -1,0 +1,130 @@
+"""Settings: frozen pydantic models read from YAML and ``key=value`` overrides, with errors that a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import pydantic
+from pydantic_core import ErrorDetails
+
+from likeness.errors import LikenessError
+from likeness.files import explained
+from likeness.yaml12 import YamlError, dump_yaml, parse_yaml
+
+
+class Settings(pydantic.BaseModel):
+    """Base of every settings class: unknown keys are refused, and nothing changes after construction."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @classmethod
+    def load(cls, yaml_path: Path | None, overrides: Sequence[str] = ()) -> Self:
+        """Settings from a YAML file (or only defaults), then from overrides ``a.b=c``, whose values are YAML too.
+
+        Raises LikenessError naming the file, the key, and what was expected or the nearest real key.
+        """
+        values = _read(yaml_path) if yaml_path is not None else {}
+        for override in overrides:
+            _apply(values, override)
+        return cls.parse(values, yaml_path)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], source: Path | None = None) -> Self:
+        """Settings from plain values. Raises LikenessError, which names ``source`` when given."""
+        try:
+            return cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            raise _explanation(cls, error, source) from error
+
+
+def dump(settings: Settings) -> str:
+    """The settings as YAML, in the order of the class, such that ``load`` gives them back."""
+    return dump_yaml(settings.model_dump(mode="json"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with explained(path, "cannot be read"):
+            values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (YamlError, UnicodeDecodeError) as error:
+        raise LikenessError(f"is not valid YAML: {error}", "Correct the file", path) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise LikenessError("holds no settings", "Write one 'key: value' a line", path)
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Sets one ``a.b=c`` in nested dictionaries, making those that are missing."""
+    key, equals, text = override.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise LikenessError(f"{override!r} is not a setting", "Write key=value, for instance steps=200")
+    try:
+        value = parse_yaml(text)
+    except YamlError as error:
+        raise LikenessError(f"the value of {key} is not valid YAML: {error}", "Quote it") from error
+    for part in path[:-1]:
+        inner = values.get(part)
+        if inner is None:
+            inner = values[part] = {}
+        if not isinstance(inner, dict):
+            raise LikenessError(f"{key} cannot be set: {part} is {inner!r}, not a group of settings")
+        values = inner
+    values[path[-1]] = value
+
+
+def _explanation(cls: type[Settings], error: pydantic.ValidationError, source: Path | None) -> LikenessError:
+    # A misspelt key is reported before whatever else is wrong, which often only follows from it.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    what, remedy = _describe(cls, faults[0])
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return LikenessError(what + more, remedy, source)
+
+
+def _describe(cls: type[Settings], fault: ErrorDetails) -> tuple[str, str]:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = _nearest(key, list(_keys(cls)))
+        return f"there is no setting {key!r}", f"Did you mean {near!r}?" if near else "Leave it out"
+    if fault["type"] == "missing":
+        return f"the setting {key!r} is missing", f"Give it: {key}=..."
+    expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    value = repr(fault["input"])
+    shown = value if len(value) <= 80 else value[:77] + "..."
+    # A rule across several keys of the same group has the whole group as its input: the rule itself says more.
+    what = f"{key} is {shown}" if key and not isinstance(fault["input"], dict) else f"{key or 'a setting'} is wrong"
+    return what, f"Expected: {expected}"
+
+
+def _nearest(key: str, known: list[str]) -> str | None:
+    """The real key that was most likely meant: the same name in another group, else the most similar spelling."""
+    leaf = key.rpartition(".")[2]
+    moved = [real for real in known if real.rpartition(".")[2] == leaf]
+    if moved:
+        return moved[0]
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return near[0]
+    leaves = {real.rpartition(".")[2]: real for real in reversed(known)}
+    near = difflib.get_close_matches(leaf, leaves, n=1)
+    return leaves[near[0]] if near else None
+
+
+def _keys(cls: type[pydantic.BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of a settings class in dotted form, those of nested classes too."""
+    for name, field in cls.model_fields.items():
+        yield prefix + name
+        for inner in _classes_in(field.annotation):
+            yield from _keys(inner, f"{prefix}{name}.")
+
+
+def _classes_in(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _classes_in(argument)

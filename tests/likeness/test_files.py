@@ -1,0 +1,140 @@
+import errno
+import hashlib
+import json
+import os
+from datetime import date
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from likeness import files
+from likeness.errors import LikenessError
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_writes_make_parents_replace_and_leave_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    files.write_text(path, "one")
+    files.write_text(path, "zwei ü")
+    assert path.read_text(encoding="utf-8") == "zwei ü"
+    assert names(path.parent) == {"b.txt"}
+    assert files.sha256(path) == hashlib.sha256("zwei ü".encode()).hexdigest()
+
+
+def test_a_written_file_follows_the_umask(tmp_path: Path) -> None:
+    files.write_bytes(tmp_path / "a", b"1")
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_json_is_readable_by_people_and_strict_readers(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"who": "Zoë", "when": date(2026, 11, 23), "where": Path("x")})
+    text = path.read_text(encoding="utf-8")
+    assert "Zoë" in text
+    assert json.loads(text) == {"who": "Zoë", "when": "2026-11-23", "where": "x"}
+    with pytest.raises(ValueError):
+        files.write_json(path, float("nan"))
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_images_are_written_in_the_format_of_their_suffix(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (4, 4), "red")
+    files.write_image(tmp_path / "a.jpg", picture, quality=95)
+    with Image.open(tmp_path / "a.jpg") as again:
+        assert again.format == "JPEG"
+    with pytest.raises(LikenessError, match=r"a\.xyz: pictures are not written as \.xyz"):
+        files.write_image(tmp_path / "a.xyz", picture)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_refused_write_is_one_line_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "fsync", refuse)
+    with pytest.raises(LikenessError) as caught:
+        files.write_text(path, "new")
+    assert str(caught.value).startswith(f"{path}: cannot be written: {os.strerror(number).lower()}. ")
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_a_really_full_device_is_explained() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115 - opening is not what fails
+    with full, pytest.raises(LikenessError, match="no space left on device. Free some"), files.explained(Path("x")):
+        full.write(b"1")
+
+
+def test_a_file_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(LikenessError, match="cannot be written"):
+        files.write_text(tmp_path / "a" / "b", "")
+    with pytest.raises(LikenessError, match="cannot be read"):
+        files.sha256(tmp_path / "absent")
+
+
+def test_new_folder_appears_whole_and_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "step-1"
+    for content in ("one", "two"):
+        with files.new_folder(target) as folder:
+            (folder / "sub").mkdir()
+            (folder / "sub" / "a").write_text(content)
+            if content == "two":
+                assert (target / "sub" / "a").read_text() == "one"
+    assert (target / "sub" / "a").read_text() == "two"
+    assert names(target.parent) == {"step-1"}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_new_folder_leaves_nothing_when_the_block_fails(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)), files.new_folder(tmp_path / "x") as folder:
+        (folder / "half").write_text("")
+        raise error
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_new_folder_explains_a_full_disk_and_keeps_the_old(tmp_path: Path, error: Exception) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(LikenessError, match="no space left on device"), files.new_folder(tmp_path / "x"):
+        raise error
+    assert names(tmp_path) == {"x"}
+
+
+def test_new_folder_puts_the_old_one_back_when_the_last_rename_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "x"
+    target.mkdir()
+    (target / "old").touch()
+    real = os.rename
+
+    def rename(source: Path, destination: Path) -> None:
+        if destination == target and not (source / "old").exists():
+            raise OSError(errno.EIO, "fault")
+        real(source, destination)
+
+    monkeypatch.setattr(files.os, "rename", rename)
+    with pytest.raises(LikenessError), files.new_folder(target):
+        pass
+    assert names(target) == {"old"}
+    assert names(tmp_path) == {"x"}
