@@ -38,12 +38,12 @@ class Consent(Settings):
     """Where the written release is kept, for instance."""
 
 
-def check_name(name: str, what: str = "name") -> str:
+def check_name(name: str, what: str = "a name") -> str:
     """Returns a safe folder name unchanged. Raises LikenessError for anything that could leave its parent folder."""
     if _NAME.fullmatch(name):
         return name
     raise LikenessError(
-        f"{name!r} cannot be a {what}",
+        f"{name!r} cannot be {what}",
         "Use small letters a-z, digits, - and _, at most 64, beginning with a letter or digit",
     )
 
@@ -63,7 +63,7 @@ class Person:
 
         A folder that is there already without a consent is completed. Raises LikenessError when it has one.
         """
-        check_name(folder.absolute().name, "person's folder name")
+        check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
             raise _is_a_link(folder)
         person = cls(folder)
@@ -79,7 +79,7 @@ class Person:
     @classmethod
     def open(cls, folder: Path) -> Person:
         """The person whose folder this is. Raises LikenessError when it is not there, is a link or has a bad name."""
-        check_name(folder.absolute().name, "person's folder name")
+        check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
             raise _is_a_link(folder)
         if not folder.is_dir():
@@ -142,7 +142,7 @@ class Person:
     def adapter(self, name: str | None = None) -> Path:
         """The folder of the adapter of that name, or of the newest one. Raises LikenessError when there is none."""
         if name is not None:
-            path = self.adapters / check_name(name, "adapter's name")
+            path = self.adapters / check_name(name, "an adapter's name")
             if path.is_symlink():
                 raise _is_a_link(path)
             if path.is_dir():
