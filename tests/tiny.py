@@ -33,7 +33,7 @@ def make_tiny_base(
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        pipeline = StableDiffusionPipeline(
+        pipeline: Any = StableDiffusionPipeline(
             vae=_vae(),
             text_encoder=_text_encoder(text_length),
             tokenizer=_tokenizer(text_length),

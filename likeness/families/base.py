@@ -1,0 +1,174 @@
+"""What the trainer and the renderer need to know of one base model: the Family.
+
+A family's file holds only what is particular to it: which parts there are, how text becomes conditioning, how the
+denoiser is called, which of its modules take LoRA. Finding a base on disk or on the Hub is `source.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from likeness.errors import LikenessError
+from likeness.families import source
+from likeness.families.schedule import DiscreteSchedule
+from likeness.quiet import quiet
+from likeness.settings import Settings
+
+TargetPreset = Literal["attention", "attention-mlp", "all"]
+
+RECIPE_FILE = "recipe.json"
+
+
+class Recipe(Settings):
+    """How a base likes to be sampled. A base folder may bring its own as `recipe.json`; else the family's holds."""
+
+    steps: int = 30
+    guidance_scale: float = 6.0
+    guidance_rescale: float = 0.0
+    scheduler: str = "base"
+
+
+class Family(ABC):
+    """One loaded base model. The parts are plain modules; freeing the encoders leaves the denoiser alone in memory."""
+
+    name: ClassVar[str]
+    pipeline_class: ClassVar[str]
+    denoiser_folder: ClassVar[str]
+    default_licence: ClassVar[str]
+    default_recipe: ClassVar[Recipe]
+
+    def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
+        """`base` is the name that was asked for, `folder` where its files lie, `parts` the pipeline's components."""
+        self.base = base
+        self.folder = folder
+        self.parts: dict[str, Any] = dict(parts)
+        self.schedule = DiscreteSchedule.from_config(self.parts["scheduler"].config)
+        for part in self.parts.values():
+            if isinstance(part, nn.Module):
+                part.requires_grad_(False).eval()
+
+    @classmethod
+    def load(
+        cls,
+        base: str,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
+    ) -> Self:
+        """Load a base by name, folder or Hub id. Raises LikenessError when it is absent, of another family or broken."""
+        folder = source.locate(base, revision, dtype)
+        found = source.pipeline_class_name(folder)
+        if found != cls.pipeline_class:
+            raise LikenessError(
+                f"this base is a {found}, not a {cls.pipeline_class}", "Name a base of the family", folder
+            )
+        return cls(base, folder, source.load_parts(folder, cls.pipeline_class, dtype, device))
+
+    @property
+    def denoiser(self) -> nn.Module:
+        module = self.parts[self.denoiser_folder]
+        assert isinstance(module, nn.Module)
+        return module
+
+    @property
+    def vae(self) -> nn.Module:
+        return self._encoder("vae")
+
+    @property
+    @abstractmethod
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """Text encoders by their folder name in the base; empty once freed."""
+
+    @property
+    @abstractmethod
+    def tokenizers(self) -> dict[str, Any]:
+        """Tokenizers by their folder name in the base."""
+
+    @property
+    @abstractmethod
+    def resolution(self) -> int:
+        """Side in px of the square pictures that the base was trained on."""
+
+    @abstractmethod
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(channels, height, width) of the latents of a picture. Raises LikenessError when the size does not divide."""
+
+    @abstractmethod
+    def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
+        """Conditioning for `predict`, every tensor batch first. No gradients unless the caller enabled training."""
+
+    @abstractmethod
+    def unread(self, prompt: str) -> str:
+        """The end of `prompt` that the base cannot read because its text is too long; empty when all is read."""
+
+    @abstractmethod
+    def encode_image(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the scaled latents of `pixels` (B, 3, H, W) in [-1, 1]."""
+
+    @abstractmethod
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) in [-1, 1] of scaled latents."""
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        """The denoiser's prediction (epsilon or v, see `schedule`), shaped like `noisy`."""
+
+    @abstractmethod
+    def lora_targets(self, preset: TargetPreset) -> list[str]:
+        """Names (ends of dotted paths) of the denoiser's modules that take LoRA."""
+
+    @abstractmethod
+    def text_lora_targets(self) -> list[str]:
+        """Names of the text encoders' modules that take LoRA."""
+
+    def free_encoders(self) -> None:
+        """Let the VAE and the text encoders leave memory; using them afterwards raises LikenessError."""
+        for name in ("vae", *self.text_encoders):
+            self.parts[name] = None
+
+    def pipeline(self) -> Any:
+        """The stock diffusers pipeline around these same modules, with a scheduler of its own."""
+        import diffusers
+
+        own = {"scheduler": copy.deepcopy(self.parts["scheduler"])}
+        pipe = getattr(diffusers, self.pipeline_class)(**(self.parts | source.without(self.pipeline_class) | own))
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    def save(self, folder: Path) -> None:
+        """Write the base in diffusers layout into `folder`, which should be new. OSError is left to the caller."""
+        with quiet():
+            self.pipeline().save_pretrained(folder, safe_serialization=True)
+
+    @classmethod
+    def hash(cls, base: str, revision: str | None = None) -> str:
+        """sha256 (hex) of the denoiser's weights on disk: what an adapter was trained on."""
+        return source.weights_hash(source.locate(base, revision) / cls.denoiser_folder)
+
+    def sha256(self) -> str:
+        """`hash` of the base that is loaded here."""
+        return source.weights_hash(self.folder / self.denoiser_folder)
+
+    @property
+    def licence(self) -> str:
+        """The licence that the base's model card declares, else the family's usual one."""
+        return source.licence(self.folder, self.default_licence)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The base's own `recipe.json` where there is one, else the family's defaults."""
+        own = self.folder / RECIPE_FILE
+        return Recipe.load(own) if own.is_file() else self.default_recipe
+
+    def _encoder(self, name: str) -> nn.Module:
+        module = self.parts.get(name)
+        if not isinstance(module, nn.Module):
+            raise LikenessError(f"the base's {name} was freed and is needed again", "Load the base anew", self.base)
+        return module

@@ -1,0 +1,100 @@
+"""What a family is trained to predict: how noise is added, what the target is, how a timestep is weighted.
+
+Discrete diffusion as in DDPM (Ho et al. 2020, arXiv 2006.11239) with the epsilon objective or the v objective (Salimans
+and Ho 2022, arXiv 2202.00512). With a = sqrt(alpha_bar_t) and s = sqrt(1 - alpha_bar_t):
+
+    noisy = a x0 + s noise          v = a noise - s x0          snr = a^2 / s^2
+
+A flow-matching schedule is a second class with the same methods; the trainer asks nothing else of either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from likeness.errors import LikenessError
+
+Prediction = Literal["epsilon", "v_prediction"]
+
+
+class DiscreteSchedule:
+    """A table of alpha_bar over timesteps 0..T-1 and the objective that was trained on it.
+
+    All tensors are (B, ...) with timesteps (B,) int64; the arithmetic is done in the dtype of `x0`.
+    """
+
+    def __init__(self, alphas_cumprod: Tensor, prediction_type: str) -> None:
+        """Raises LikenessError for an unknown objective, or epsilon where the last step holds no signal at all."""
+        if prediction_type not in ("epsilon", "v_prediction"):
+            raise LikenessError(f"a base trained on '{prediction_type}' cannot be used", "Use an epsilon or v base")
+        if prediction_type == "epsilon" and float(alphas_cumprod[-1]) <= 0:
+            raise LikenessError(
+                "the base's scheduler has zero terminal SNR with the epsilon objective, from which no picture follows",
+                "Set prediction_type to v_prediction, or rescale_betas_zero_snr to false, in scheduler_config.json",
+            )
+        self.alphas_cumprod = alphas_cumprod.detach().to("cpu", torch.float32)
+        self.prediction_type: Prediction = prediction_type  # type: ignore[assignment]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> DiscreteSchedule:
+        """The schedule that a diffusers scheduler config describes (betas, zero-SNR rescaling, objective)."""
+        from diffusers import DDPMScheduler
+
+        scheduler: Any = DDPMScheduler.from_config(dict(config))  # type: ignore[no-untyped-call]
+        return cls(scheduler.alphas_cumprod, scheduler.config.prediction_type)
+
+    @property
+    def num_train_timesteps(self) -> int:
+        return len(self.alphas_cumprod)
+
+    @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether the last timestep is pure noise (Lin et al. 2023, arXiv 2305.08891)."""
+        return float(self.alphas_cumprod[-1]) <= 0
+
+    def timesteps(self, quantile: Tensor) -> Tensor:
+        """Timesteps (int64) at quantiles in [0, 1) of the training density, which is uniform for discrete diffusion."""
+        return (quantile * self.num_train_timesteps).long().clamp(0, self.num_train_timesteps - 1)
+
+    def add_noise(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        signal, sigma = self._coefficients(timesteps, x0)
+        return signal * x0 + sigma * noise
+
+    def target(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser should say: the noise, or v."""
+        if self.prediction_type == "epsilon":
+            return noise
+        signal, sigma = self._coefficients(timesteps, x0)
+        return signal * noise - sigma * x0
+
+    def noise_to_x0(self, prediction: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """The clean latents that follow from what the denoiser said of `noisy`."""
+        signal, sigma = self._coefficients(timesteps, noisy)
+        if self.prediction_type == "epsilon":
+            return (noisy - sigma * prediction) / signal
+        return signal * noisy - sigma * prediction
+
+    def snr(self, timesteps: Tensor) -> Tensor:
+        """alpha_bar / (1 - alpha_bar), (B,) float32; 0 at a zero terminal step."""
+        alpha_bar = self.alphas_cumprod.to(timesteps.device)[timesteps]
+        return alpha_bar / (1 - alpha_bar)
+
+    def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """Min-SNR-gamma loss weight (Hang et al. 2023, arXiv 2303.09556), (B,) float32.
+
+        In terms of the x0 loss the weight is min(snr, gamma); an epsilon loss is that of x0 times snr and a v loss is that
+        of x0 times snr + 1, hence the divisors.
+        """
+        snr = self.snr(timesteps)
+        divisor = snr if self.prediction_type == "epsilon" else snr + 1
+        return snr.clamp(max=gamma) / divisor
+
+    def _coefficients(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(alpha_bar) and sqrt(1 - alpha_bar), shaped (B, 1, ...) to multiply `like`, rounded to its dtype last."""
+        alpha_bar = self.alphas_cumprod.to(like.device)[timesteps.to(like.device)]
+        alpha_bar = alpha_bar.reshape(-1, *[1] * (like.ndim - 1))
+        return alpha_bar.sqrt().to(like.dtype), (1 - alpha_bar).sqrt().to(like.dtype)

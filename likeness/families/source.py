@@ -1,0 +1,122 @@
+"""Finding a base model, in a folder or on the Hugging Face Hub, and loading its parts in one dtype.
+
+Only safetensors weights are read: a pickle can run code. A base that only comes as an `fp16` variant, or only as
+fp32, loads all the same and is cast to the dtype asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from likeness import files, resources
+from likeness.errors import LikenessError
+from likeness.quiet import quiet
+from likeness.yaml12 import YamlError, parse_yaml
+
+MODEL_INDEX = "model_index.json"
+LOW_PRECISION = (torch.float16, torch.bfloat16)
+
+# Stable Diffusion's safety checker is as large as its text encoder and blackens pictures it dislikes: it is never loaded.
+NO_SAFETY_CHECKER = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+
+
+def locate(base: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> Path:
+    """The folder that holds `base`, fetched from the Hub when it is an id. Raises LikenessError when there is none."""
+    found = resources.base(base)
+    return Path(found) if Path(found).is_dir() else _fetch(found, revision, dtype)
+
+
+def pipeline_class_name(folder: Path) -> str:
+    """The `_class_name` of model_index.json, such as "StableDiffusionPipeline"."""
+    path = folder / MODEL_INDEX
+    try:
+        with files.explained(path, "cannot be read"):
+            return str(json.loads(path.read_text(encoding="utf-8"))["_class_name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LikenessError("is not a diffusers model index", "Copy the base model anew", path) from error
+
+
+def load_parts(folder: Path, pipeline_class: str, dtype: torch.dtype, device: str | torch.device) -> dict[str, Any]:
+    """Components of the pipeline in `folder`, by folder name, modules in `dtype` on `device`. Raises LikenessError."""
+    import diffusers
+
+    cls = getattr(diffusers, pipeline_class)
+    failure: Exception | None = None
+    with quiet():
+        for variant in _variants(dtype):
+            try:
+                pipe = cls.from_pretrained(
+                    folder,
+                    torch_dtype=dtype,
+                    variant=variant,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    **without(pipeline_class),
+                )
+            except Exception as error:  # noqa: BLE001 - whatever the reader of a missing or broken file raises
+                failure = failure or error
+            else:
+                return dict(pipe.to(device).components)
+    what = f"this base model cannot be loaded: {_first_line(failure)}"
+    raise LikenessError(what, "Copy it anew, with weights as safetensors", folder) from failure
+
+
+def without(pipeline_class: str) -> dict[str, Any]:
+    """Arguments that leave out the parts of a pipeline that we never use."""
+    return NO_SAFETY_CHECKER if pipeline_class == "StableDiffusionPipeline" else {}
+
+
+def weights_hash(folder: Path) -> str:
+    """sha256 (hex) of the safetensors weights in `folder`; of the shards' hashes, sorted by name, when several."""
+    weights = sorted(folder.glob("*.safetensors"))
+    weights = [path for path in weights if ".fp16" not in path.name] or weights
+    if not weights:
+        raise LikenessError("no safetensors weights are in this folder", "Copy the base model anew", folder)
+    digests = [files.sha256(path) for path in weights]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def licence(folder: Path, default: str) -> str:
+    """The licence in the front matter of the model card (README.md), `default` when it declares none."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return default
+    parts = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
+    try:
+        front = parse_yaml(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
+    except YamlError:
+        return default
+    return str(front.get("license") or default) if isinstance(front, dict) else default
+
+
+def _fetch(base: str, revision: str | None, dtype: torch.dtype) -> Path:
+    """Download the pipeline's files (cached ones are not fetched again) and give their folder."""
+    from diffusers import DiffusionPipeline
+
+    failure: Exception | None = None
+    for variant in _variants(dtype):
+        try:
+            return Path(
+                DiffusionPipeline.download(
+                    base, revision=revision, variant=variant, use_safetensors=True, **NO_SAFETY_CHECKER
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - offline, gated, misspelt, no such variant: the message says which
+            failure = failure or error
+    what = f"no folder has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
+    remedy = "Check the spelling and the connection, or download it and give its folder"
+    raise LikenessError(what, remedy, base) from failure
+
+
+def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
+    """Which variant of the weights to try first, and which next."""
+    return ("fp16", None) if dtype in LOW_PRECISION else (None, "fp16")
+
+
+def _first_line(error: Exception | None) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

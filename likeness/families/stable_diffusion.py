@@ -1,0 +1,119 @@
+"""The Stable Diffusion 1.x layout: a UNet that attends to one CLIP text encoder, latents of an AutoencoderKL.
+
+What `StableDiffusionPipeline` does around its parts (Rombach et al. 2022, arXiv 2112.10752), as single steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from likeness.errors import LikenessError
+from likeness.families.base import Family, Recipe, TargetPreset
+
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+MLP = ["ff.net.0.proj", "ff.net.2"]
+CONVOLUTIONS = ["proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "time_emb_proj", "conv"]
+TARGETS: dict[TargetPreset, list[str]] = {
+    "attention": ATTENTION,
+    "attention-mlp": ATTENTION + MLP,
+    "all": ATTENTION + MLP + CONVOLUTIONS,
+}
+
+
+class StableDiffusion(Family):
+    """Stable Diffusion 1.x and everything saved in its layout, whatever its size."""
+
+    name = "sd15"
+    pipeline_class = "StableDiffusionPipeline"
+    denoiser_folder = "unet"
+    default_licence = "creativeml-openrail-m"
+    default_recipe = Recipe(steps=30, guidance_scale=6.0)
+
+    def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
+        super().__init__(base, folder, parts)
+        # Kept, because the size of latents is asked for when the VAE has long been freed.
+        self.vae_factor: int = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
+        """Pixels to a latent, along one side."""
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        module = self.parts["text_encoder"]
+        return {} if module is None else {"text_encoder": module}
+
+    @property
+    def tokenizers(self) -> dict[str, Any]:
+        return {"tokenizer": self.parts["tokenizer"]}
+
+    @property
+    def resolution(self) -> int:
+        return int(self._unet_config["sample_size"]) * self.vae_factor
+
+    @property
+    def text_length(self) -> int:
+        """Tokens that the text encoder reads, the two that mark begin and end included."""
+        # A tokenizer that was saved without a limit reports an astronomical one.
+        config: Any = self._encoder("text_encoder").config
+        positions: int = config.max_position_embeddings
+        return min(positions, int(self.parts["tokenizer"].model_max_length))
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        # The UNet halves its input once a block and joins the halves again: odd sizes would not fit together.
+        step = self.vae_factor * 2 ** (len(self._unet_config["block_out_channels"]) - 1)
+        if height % step or width % step:
+            raise LikenessError(f"{width} x {height} px is not a size of this base", f"Use multiples of {step} px")
+        return int(self._unet_config["in_channels"]), height // self.vae_factor, width // self.vae_factor
+
+    def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
+        """{"encoder_hidden_states": (B, text_length, width)}: the encoder's last layer, after its final norm."""
+        encoder = self._encoder("text_encoder")
+        device = next(encoder.parameters()).device
+        tokens = self.parts["tokenizer"](
+            prompts, padding="max_length", max_length=self.text_length, truncation=True, return_tensors="pt"
+        )
+        # As the stock pipeline: Stable Diffusion 1.x was trained with the padding attended to.
+        config: Any = encoder.config
+        masked = getattr(config, "use_attention_mask", False)
+        mask = tokens.attention_mask.to(device) if masked else None
+        return {"encoder_hidden_states": encoder(tokens.input_ids.to(device), attention_mask=mask)[0]}
+
+    def unread(self, prompt: str) -> str:
+        tokenizer = self.parts["tokenizer"]
+        tokens = tokenizer(prompt, truncation=False, add_special_tokens=False, verbose=False).input_ids
+        return str(tokenizer.decode(tokens[self.text_length - 2 :])).strip()
+
+    def encode_image(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        vae: Any = self.vae
+        posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+        shift, scale = self._latent_normalisation
+        return (posterior.mean - shift) * scale, posterior.std * scale
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        vae: Any = self.vae
+        shift, scale = self._latent_normalisation
+        pixels: Tensor = vae.decode(latents.to(vae.device, vae.dtype) / scale + shift).sample
+        return pixels.clamp(-1, 1)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        prediction: Tensor = self.denoiser(noisy, timesteps, **conditioning).sample
+        return prediction
+
+    def lora_targets(self, preset: TargetPreset) -> list[str]:
+        return TARGETS[preset]
+
+    def text_lora_targets(self) -> list[str]:
+        return ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+    @property
+    def _latent_normalisation(self) -> tuple[float, float]:
+        """(shift, scale): the denoiser sees (latents - shift) * scale, of about unit variance."""
+        config: Any = self.vae.config
+        return float(config.get("shift_factor") or 0.0), float(config.scaling_factor)
+
+    @property
+    def _unet_config(self) -> Mapping[str, Any]:
+        config: Mapping[str, Any] = self.denoiser.config  # type: ignore[assignment]
+        return config
