@@ -28,8 +28,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".tif"
 
 PhotoCode = Literal["unreadable", "truncated", "bomb", "empty", "not-an-image", "unsupported"]
 
-# MPO is the JPEG with a second picture behind it that many telephones write.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "HEIF")
+# "JPEG" covers the MPO too, the JPEG with a second picture behind it that many telephones write.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "HEIF")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _RESAVE = "Open it on your computer or telephone and save it again as JPEG"

@@ -61,7 +61,7 @@ def test_a_refused_write_is_one_line_and_leaves_the_old_file(
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, "fsync", refuse)
+    monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(LikenessError) as caught:
         files.write_text(path, "new")
     assert str(caught.value).startswith(f"{path}: cannot be written: {os.strerror(number).lower()}. ")
@@ -133,7 +133,7 @@ def test_new_folder_puts_the_old_one_back_when_the_last_rename_fails(
             raise OSError(errno.EIO, "fault")
         real(source, destination)
 
-    monkeypatch.setattr(files.os, "rename", rename)
+    monkeypatch.setattr("os.rename", rename)
     with pytest.raises(LikenessError), files.new_folder(target):
         pass
     assert names(target) == {"old"}

@@ -62,7 +62,7 @@ def test_yaml_then_overrides(tmp_path: Path) -> None:
 def test_settings_are_frozen() -> None:
     config = Config.load(None, ["person=a"])
     with pytest.raises(ValueError):
-        config.steps = 3
+        config.steps = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("trigger", ["no", "on", "1e-4", "12", "12:30:00", "2026-11-23", "~", "", "a: b", "0x1F", "ü"])
