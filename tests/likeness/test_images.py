@@ -11,7 +11,6 @@ from PIL import Image, ImageCms
 from likeness import images
 from likeness.images import PhotoError, load_photo
 
-
 # What makes a format keep colours as they are, as nearly as it can.
 EXACT: dict[str, dict[str, Any]] = {".webp": {"lossless": True}, ".jpg": {"quality": 100, "subsampling": 0}}
 
