@@ -14,6 +14,7 @@ from likeness.errors import LikenessError
 from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.embed import unit
 from likeness.faces.face import Face
+from likeness.faces.geometry import similarity_transform
 from likeness.files import sha256
 from likeness.settings import Settings
 
@@ -103,14 +104,3 @@ def align(rgb: Pixels, points: Floats, template: Floats, size: int) -> Pixels:
     matrix = similarity_transform(points, template)
     crop = cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LINEAR)
     return np.asarray(crop, np.uint8)
-
-
-def similarity_transform(source: Floats, target: Floats) -> Floats:
-    """Least-squares shift, turn and scale (2, 3) from source to target points (N, 2); Umeyama 1991, no reflection."""
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    x, y = source - source_mean, target - target_mean
-    u, spread, vt = np.linalg.svd(y.T @ x / len(source))
-    signs = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    turn = (u * signs) @ vt
-    scale = (spread * signs).sum() / (x**2).sum(axis=1).mean()
-    return np.column_stack([scale * turn, target_mean - scale * turn @ source_mean])

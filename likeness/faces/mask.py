@@ -1,0 +1,31 @@
+"""Where the face is, for a loss that cares most about it."""
+
+import cv2
+import numpy as np
+
+from likeness.faces.arrays import Floats
+from likeness.faces.face import CHIN, FOREHEAD, OVAL, Face
+
+# The mesh ends at the hairline and before the ears: its outline is stretched about its middle to take them in.
+_WIDER = 1.22
+_TALLER_ABOVE, _TALLER_BELOW = 1.45, 1.08
+_FEATHER = 0.05  # of the face's size: the mask's edge is no edge for the loss
+
+
+def face_weight(shape: tuple[int, int], face: Face) -> Floats:
+    """Soft mask of a face with its hairline and ears: float32 (height, width), 1 on the face, falling to 0 around it."""
+    height, width = shape
+    points = face.landmarks[:, :2].astype(np.float64)
+    down = points[CHIN] - points[FOREHEAD]
+    down /= max(float(np.linalg.norm(down)), 1e-6)
+    across = np.array([down[1], -down[0]])
+    middle = (points[CHIN] + points[FOREHEAD]) / 2
+    outline = points[list(OVAL)] - middle
+    x, y = outline @ across * _WIDER, outline @ down
+    y = np.where(y < 0, y * _TALLER_ABOVE, y * _TALLER_BELOW)
+    stretched = middle + x[:, None] * across + y[:, None] * down
+    mask = np.zeros((height, width), np.float32)
+    fraction_bits = 4
+    cv2.fillPoly(mask, [np.round(stretched * 2**fraction_bits).astype(np.int32)], 1.0, cv2.LINE_8, fraction_bits)
+    feathered = cv2.GaussianBlur(mask, (0, 0), max(0.5, _FEATHER * face.size), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(np.clip(feathered, 0, 1), np.float32)

@@ -1,0 +1,150 @@
+"""How good a picture of a face is: sharpness, exposure, light, eyes, glasses, and how much of it is on the picture.
+
+Everything here is a number read off pixels and landmarks; where to draw the line is the caller's. The measured figures are
+of 234 synthetic photographs of 18 people (384 px, faces of 120 to 190 px, all skin tones) unless another source is named.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from likeness.faces.arrays import Floats, Pixels
+from likeness.faces.face import LEFT_EYE, OVAL, RIGHT_EYE, Face
+from likeness.faces.geometry import Region, similarity_transform
+
+_CROP = 256
+_BORDER = 25  # pixels of the crop left out on each side: background, and what a warp repeats beyond the picture's edge
+_SMALLEST_REGION = 4  # pixels; less than that says nothing
+
+# Landmarks around the strip below each eye and the cheek below that.
+_LEFT_LID = (110, 24, 23, 22, 26, 112, 232, 231, 230, 229, 228, 31, 25)
+_RIGHT_LID = (339, 254, 253, 252, 256, 341, 452, 451, 450, 449, 448, 261, 255)
+_LEFT_CHEEK = (117, 118, 101, 36, 205, 187, 123)
+_RIGHT_CHEEK = (346, 347, 330, 266, 425, 411, 352)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Luma of face and picture, all of [0, 1].
+
+    bright: 95th percentile on the face.  white: 99.5th percentile of the whole picture.  burnt: share of the face at the
+    top of the scale. Dark skin and under-exposure differ in `white`: under-exposed, nothing on the picture is bright.
+    """
+
+    bright: float
+    white: float
+    burnt: float
+
+
+@dataclass(frozen=True)
+class EyeVisibility:
+    """Of the better visible eye, relative to the cheek's brightness.
+
+    contrast: spread from dark to bright within the eye.  lid: brightness of the skin right below the eye.
+    """
+
+    contrast: float
+    lid: float
+
+
+def sharpness(rgb: Pixels, face: Face) -> float:
+    """1 minus the blur of the upright 256 px face crop, in [0, 1], by how little a further blur changes.
+
+    Crete et al. 2007 ("The blur effect"), which by its construction does not depend on contrast or brightness; along the
+    axis that is blurred more, so that camera shake counts. A slight blur comes first, for noise looks like detail.
+    Measured: untouched 0.30 to 0.50; blurred by sigma 2 px of the crop 0.18 to 0.33, by 3 px 0.13 to 0.25; shaken by
+    14 px 0.13 to 0.24. Strong noise on a blurred photograph still hides the blur.
+    """
+    crop = Region.of_face(face, margin=1.0).cut(rgb, _CROP)
+    luma: Floats = np.asarray(cv2.GaussianBlur(_luma(crop), (0, 0), 1.0), np.float32)[
+        _BORDER:-_BORDER, _BORDER:-_BORDER
+    ]
+    return 1.0 - max(blur_along_rows(luma.T), blur_along_rows(luma))
+
+
+def blur_along_rows(luma: Floats) -> float:
+    """The share of the differences between horizontal neighbours that an 11-pixel mean along rows does not remove."""
+    before = np.abs(np.diff(luma, axis=1))
+    smoothed = cv2.blur(np.ascontiguousarray(luma), (11, 1), borderType=cv2.BORDER_REFLECT)
+    lost = np.maximum(0, before - np.abs(np.diff(smoothed, axis=1)))
+    return 1.0 - float(lost.sum() / max(float(before.sum()), 1e-6))
+
+
+def exposure(rgb: Pixels, face: Face) -> Exposure:
+    """Luma statistics of the face and the picture."""
+    luma = _luma(rgb)
+    skin = _inside(luma, face, OVAL)
+    return Exposure(
+        bright=float(np.percentile(skin, 95)) / 255,
+        white=float(np.percentile(luma, 99.5)) / 255,
+        burnt=float((skin >= 250).mean()),
+    )
+
+
+def light_ratio(rgb: Pixels, face: Face) -> float:
+    """Brightness of the lighter cheek over the darker one, at least 1."""
+    luma = _luma(rgb)
+    left, right = (float(np.median(_inside(luma, face, cheek))) + 4 for cheek in (_LEFT_CHEEK, _RIGHT_CHEEK))
+    return max(left, right) / min(left, right)
+
+
+def eye_visibility(rgb: Pixels, face: Face) -> EyeVisibility:
+    """How much of the better visible eye there is to see.
+
+    Measured: open eyes, also behind clear glasses, contrast 0.58 and up, lid 0.68 and up; black lenses, painted, contrast
+    0 and lid mostly under 0.4. One eye behind hair or turned away is common in good selfies, so that the better one counts.
+    """
+    luma = _luma(rgb)
+    contrasts, lids = [], []
+    for eye, lid, cheek in ((LEFT_EYE, _LEFT_LID, _LEFT_CHEEK), (RIGHT_EYE, _RIGHT_LID, _RIGHT_CHEEK)):
+        skin = float(np.median(_inside(luma, face, cheek))) + 1
+        dark, bright = np.percentile(_inside(luma, face, eye), [5, 95])
+        contrasts.append(float(bright - dark) / skin)
+        lids.append(float(np.median(_inside(luma, face, lid))) / skin)
+    return EyeVisibility(max(contrasts), max(lids))
+
+
+def glasses_rim(rgb: Pixels, face: Face) -> float:
+    """How strong a thin dark line runs below the eyes, where the lower rim of glasses would be; relative to the skin.
+
+    The black-hat transform keeps lines that are thinner than its window. Measured: 65 photographs with glasses 0.29 to 0.76,
+    169 without 0.00 to 0.10. Rimless and very light frames are not seen.
+    """
+    eyes = np.array([[70.0, 80.0], [170.0, 80.0]])  # 100 px apart on a crop of 240 x 200
+    matrix = similarity_transform(face.eyes.astype(np.float64), eyes)
+    upright = cv2.warpAffine(_luma(rgb), matrix, (240, 200), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    upright = cv2.GaussianBlur(upright, (0, 0), 1.0)
+    lines = cv2.morphologyEx(upright, cv2.MORPH_BLACKHAT, np.ones((15, 1), np.uint8))
+    below = [lines[98:140, middle - 25 : middle + 25].max(axis=0) for middle in (70, 170)]
+    skin = float(np.median(upright[100:150, 40:200])) + 2
+    return max(float(np.percentile(columns, 40)) for columns in below) / skin
+
+
+def share_on_picture(face: Face, height: int, width: int) -> float:
+    """Share of the face's outline, by area, that lies on a picture of that size, in [0, 1]."""
+    outline = face.landmarks[list(OVAL), :2]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    whole = cv2.contourArea(cv2.convexHull(outline))
+    common, _ = cv2.intersectConvexConvex(cv2.convexHull(outline), corners)
+    return float(common / max(whole, 1e-6))
+
+
+def _luma(rgb: Pixels) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _inside(luma: Floats, face: Face, landmarks: tuple[int, ...]) -> Floats:
+    """Values of the pixels within a polygon of landmarks; mid-grey alone where the polygon is off the picture."""
+    height, width = luma.shape
+    points = face.landmarks[list(landmarks), :2]
+    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, [width, height])
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 0, [width, height])
+    part = luma[low[1] : high[1], low[0] : high[0]]
+    if part.size == 0:
+        return np.full(1, 128, np.float32)
+    inside = np.zeros(part.shape, np.uint8)
+    cv2.fillPoly(inside, [np.round(points - low).astype(np.int32)], 1)
+    values = part[inside > 0]
+    return values if len(values) >= _SMALLEST_REGION else np.full(1, 128, np.float32)
