@@ -1,0 +1,169 @@
+"""Where the numbers of a run go: metrics.jsonl always, TensorBoard and wandb on request, all through accelerate.
+
+Trackers may be on someone else's machine. So they are told numbers and the names of settings, never a prompt, a caption,
+a person's name or a path, and no pictures unless ``share_images`` says so. wandb's own look around the machine (command
+line, host, user, git, console, installed packages) is switched off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker, on_main_process
+from PIL import Image
+from pydantic import Field
+
+from likeness import files
+from likeness.errors import LikenessError
+from likeness.settings import Settings
+from training.metrics import finite
+
+Tracker = Literal["tensorboard", "wandb"]
+
+
+class TrackingSettings(Settings):
+    """What is logged, how often, and who may see what."""
+
+    trackers: list[Tracker] = []
+    """Besides metrics.jsonl, which is always written."""
+    every: int = Field(1, ge=1)
+    """Steps that one line of numbers sums up."""
+    project: str = "likeness"
+    wandb_mode: Literal["auto", "online", "offline"] = "auto"
+    """auto: online when this machine is logged in to wandb, else offline. Nothing ever asks for a key."""
+    share_images: bool = False
+    """Send the sample pictures to the trackers too. They show the person's face."""
+    share_names: bool = False
+    """Call the run by its name and the person's at the trackers, instead of by a short hash."""
+
+
+class JsonLines(GeneralTracker):
+    """One JSON object a line and a logging step, in a file that a person can read."""
+
+    name = "jsonl"
+    requires_logging_directory = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def tracker(self) -> Path:
+        return self.path
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Nothing: the run's config.yaml is beside the file."""
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **_: Any) -> None:
+        """Appends a line. Raises LikenessError when it cannot be written."""
+        with files.explained(self.path), open(self.path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, **finite(values)}) + "\n")
+
+
+def truncate(path: Path, step: int) -> None:
+    """Drops the lines after ``step``, and one that a killed process left half-written: those steps will come again."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if entry["step"] <= step:
+            kept.append(line + "\n")
+    files.write_text(path, "".join(kept))
+
+
+def check(settings: TrackingSettings) -> None:
+    """Raises LikenessError when a tracker that is asked for is not installed."""
+    for name in settings.trackers:
+        if importlib.util.find_spec(name) is None:
+            raise LikenessError(
+                f"tracking.trackers asks for {name}, which is not installed",
+                f"Install it (pip install {name}), or leave it out",
+            )
+
+
+def log_with(settings: TrackingSettings, run_folder: Path) -> list[Any]:
+    """What accelerate's ``log_with`` takes."""
+    return [JsonLines(run_folder / "metrics.jsonl"), *settings.trackers]
+
+
+def start(
+    accelerator: Accelerator, settings: TrackingSettings, run_folder: Path, labels: tuple[str, str], step: int
+) -> None:
+    """Starts the trackers of a run that is at ``step``. ``labels``: the person's and the run's name."""
+    digest = hashlib.sha256("/".join(labels).encode()).hexdigest()[:10]
+    shown = "-".join(labels) if settings.share_names else digest
+    # TensorBoard hides what an earlier attempt wrote after the step that is gone on from.
+    options: dict[str, dict[str, Any]] = {"tensorboard": {"purge_step": step + 1}}
+    if "wandb" in settings.trackers and accelerator.is_main_process:
+        options["wandb"] = _wandb_options(settings, run_folder, digest, shown)
+    accelerator.init_trackers(settings.project, init_kwargs=options)
+
+
+def config_values(config: Mapping[str, Any]) -> dict[str, int | float | bool | str]:
+    """The numbers, switches and choices of a resolved configuration, flat, with dotted keys.
+
+    Of the text only what is one of a fixed list of words is kept, for everything else may name a person or a folder.
+    """
+    words = {"lora", "dreambooth", "fp32", "bf16", "fp16", "frozen", "images", "none", "adamw", "adamw8bit", "prodigy"}
+    words |= {"uniform", "logit-normal", "constant", "linear", "cosine", "cosine_with_restarts", "polynomial"}
+    flat: dict[str, int | float | bool | str] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{inner}": item for inner, item in config_values(value).items()})
+        elif isinstance(value, bool | int | float) or value in words:
+            flat[key] = value
+    return flat
+
+
+def log_images(
+    accelerator: Accelerator, settings: TrackingSettings, images: Sequence[Image.Image], step: int
+) -> None:
+    """Sends sample pictures to TensorBoard and wandb, if the settings share them."""
+    if not settings.share_images:
+        return
+    pixels = np.stack([np.asarray(image) for image in images])
+    for tracker in accelerator.trackers:
+        if tracker.name == "tensorboard":
+            tracker.log_images({"samples": pixels}, step=step, dataformats="NHWC")
+        elif tracker.name == "wandb":
+            tracker.log_images({"samples": list(pixels)}, step=step)
+
+
+def _wandb_options(settings: TrackingSettings, run_folder: Path, digest: str, shown: str) -> dict[str, Any]:
+    import wandb
+
+    with files.explained(run_folder):
+        run_folder.mkdir(parents=True, exist_ok=True)
+    quiet = wandb.Settings(
+        silent=True,
+        console="off",
+        disable_code=True,
+        disable_git=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+        x_disable_viewer=True,
+        x_save_requirements=False,
+        host="-",
+        program="-",
+        username="-",
+        email="-",
+        init_timeout=60,
+    )
+    mode = settings.wandb_mode
+    if mode == "auto":
+        mode = "online" if wandb.login(prompt=False) else "offline"
+    return {"dir": str(run_folder), "id": digest, "name": shown, "mode": mode, "resume": "allow", "settings": quiet}
