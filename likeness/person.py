@@ -147,7 +147,7 @@ class Person:
                 raise _is_a_link(path)
             if path.is_dir():
                 return path
-        found = self._adapters()
+        found = self.adapter_folders()
         if name is None and found:
             return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
         names = ", ".join(path.name for path in found)
@@ -159,7 +159,7 @@ class Person:
             self.folder,
         )
 
-    def _adapters(self) -> list[Path]:
+    def adapter_folders(self) -> list[Path]:
         if not self.adapters.is_dir():
             return []
         inside = sorted(self.adapters.iterdir())

@@ -1,0 +1,46 @@
+# Every target makes its own virtual environment in .venv first, from requirements.lock.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PYTHONS := $(PYTHON) python3 python3.12 python3.11
+CODE := $(wildcard likeness training inference scripts tests train.py)
+
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+
+.PHONY: demo test lint types install clean
+
+demo: $(STAMP)
+	$(BIN)/likeness demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy $(CODE)
+
+install: $(STAMP)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(STAMP): requirements.lock pyproject.toml
+	@for python in $(PYTHONS); do \
+	    if "$$python" -c '$(SUITABLE)' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "error: Likeness needs Python 3.11 or 3.12, and python3 is $$(python3 --version 2>&1)."; \
+	    echo "Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$found" --version); this takes a few minutes the first time."; \
+	"$$found" -m venv $(VENV) || { echo "error: that Python cannot make virtual environments (package python3-venv)."; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'import torch' || { \
+	    echo "error: torch is installed but cannot be loaded: see above. A CUDA build without its libraries looks like this:"; \
+	    echo "let pip find the CPU build of torch, or add the libraries with $(BIN)/pip install torch==(the version in requirements.lock)"; exit 1; }
+	@touch $@

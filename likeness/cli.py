@@ -1,0 +1,131 @@
+"""The ``likeness`` command: its groups, and how an error reaches the person at the keyboard."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import inference.commands
+import training.commands
+from likeness import __version__
+from likeness.errors import LikenessError
+
+# Typer builds the command tree when called, so every heavy import waits inside the command that needs it.
+app = typer.Typer(
+    help="Learn one person's face from a handful of selfies and render headshots that are measurably that person.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+person_app = typer.Typer(help="Make and look at a person's folder.", no_args_is_help=True)
+app.add_typer(person_app, name="person")
+training.commands.register(app)
+inference.commands.register(app)
+
+FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The person's folder, such as people/ana.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@person_app.command("create")
+def create(
+    folder: FolderArgument,
+    who: Annotated[str, typer.Option(help="Who is in the photographs.")],
+    basis: Annotated[str, typer.Option(help="On what basis: self, or written-release.")],
+    when: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When they agreed; today.")] = None,
+    note: Annotated[str, typer.Option(help="For instance where the written release is kept.")] = "",
+    photos: Annotated[Path | None, typer.Option(help="A folder of photographs to copy in as selfies.")] = None,
+) -> None:
+    """Make a person's folder, with the consent without which nothing is trained or rendered."""
+    from likeness.person import Consent, Person
+
+    consent = Consent.parse(
+        {"who": who, "basis": basis, "when": when.date() if when else date.today(), "note": note},
+    )
+    chosen = _photographs_in(photos) if photos else []
+    person = Person.create(folder, consent)
+    for photo in chosen:
+        _copy(photo, person.selfies)
+    typer.echo(f"{person.folder} is there, with {len(chosen)} photographs.")
+    if photos is None:
+        typer.echo(f"Copy 10 to 20 photographs of this person alone into {person.selfies}.")
+    typer.echo(f"Then: likeness check {person.folder}")
+
+
+@person_app.command("show")
+def show(folder: FolderArgument) -> None:
+    """Print what a person's folder holds."""
+    from likeness.person import Person
+
+    person = Person.open(folder)
+    consent = person.consent
+    basis = f"{consent.basis}, given by {consent.who} on {consent.when}" if consent else "none"
+    typer.echo(f"person     {person.name}")
+    typer.echo(f"consent    {basis}")
+    typer.echo(f"selfies    {len(person.selfie_files())}")
+    typer.echo(f"adapters   {', '.join(path.name for path in person.adapter_folders()) or 'none'}")
+    typer.echo(f"headshots  {_count(person.headshots)}")
+
+
+def _photographs_in(folder: Path) -> list[Path]:
+    from likeness.images import SUFFIXES
+    from likeness.person import regular_files
+
+    found = regular_files(folder)
+    photographs = [path for path in found if path.suffix.lower() in SUFFIXES]
+    if not photographs:
+        remedy = f"Give a folder with files that end in {', '.join(sorted(SUFFIXES))}"
+        raise LikenessError("there are no photographs in this folder", remedy, folder)
+    if len(photographs) < len(found):
+        typer.echo(f"{len(found) - len(photographs)} files that are not photographs stay where they are.")
+    return photographs
+
+
+def _copy(photo: Path, folder: Path) -> None:
+    from likeness.files import explained, write_bytes
+
+    with explained(photo, "cannot be read"):
+        data = photo.read_bytes()
+    write_bytes(folder / photo.name, data)
+
+
+def _count(folder: Path) -> int:
+    pictures = {".png", ".jpg", ".jpeg", ".webp"}
+    return sum(path.suffix in pictures for path in folder.rglob("*")) if folder.is_dir() else 0
+
+
+def main() -> None:
+    """Runs the command; whatever goes wrong becomes one line on the error stream and an exit status.
+
+    2: the user can put it right (LikenessError), 130: interrupted, 1: a fault of the programme. The variable
+    LIKENESS_DEBUG=1 in the environment lets errors through with their traceback.
+    """
+    if os.environ.get("LIKENESS_DEBUG"):
+        app()
+    try:
+        app()
+    except LikenessError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last place where it can be told in one line
+        what = " ".join(str(error).split())[:300] or "no message"
+        _complain(f"{type(error).__name__}: {what}. This is a fault of Likeness: LIKENESS_DEBUG=1 shows where")
+        sys.exit(1)
+
+
+def _complain(message: str) -> None:
+    typer.secho("error: ", fg=typer.colors.RED, bold=True, nl=False, err=True)
+    typer.echo(message, err=True)

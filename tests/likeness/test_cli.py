@@ -1,0 +1,147 @@
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+
+from likeness import cli
+from likeness.errors import LikenessError
+from likeness.person import Person
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit status of ``likeness`` with these arguments, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["likeness", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+def failing(error: BaseException) -> typer.Typer:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def command() -> None:
+        raise error
+
+    return app
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.jpg", "b.JPG"):
+        Image.new("RGB", (8, 8)).save(folder / name)
+    (folder / "notes.txt").touch()
+    return folder
+
+
+def test_create_then_show(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana = tmp_path / "people" / "ana"
+    options = ["--who", "Ana", "--basis", "self", "--when", "2026-11-01", "--photos", str(photos)]
+    assert run(monkeypatch, "person", "create", str(ana), *options) == 0
+    assert [path.name for path in Person.open(ana).selfie_files()] == ["a.jpg", "b.JPG"]
+    assert json.loads((ana / "consent.json").read_text())["when"] == "2026-11-01"
+    capsys.readouterr()
+    assert run(monkeypatch, "person", "show", str(ana)) == 0
+    shown = capsys.readouterr().out
+    assert "self, given by Ana on 2026-11-01" in shown
+    assert "selfies    2" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--who", "Ana", "--basis", "rumour"], "Expected: 'self' or 'written-release'"),
+        (["--who", "", "--basis", "self"], "Expected: String should have at least 1 character"),
+        (["--who", "Ana", "--basis", "self", "--photos", "absent"], "absent: cannot be read"),
+    ],
+)
+def test_a_person_is_made_wholly_or_not_at_all(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "person", "create", "people/ana", *options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "people").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (LikenessError("no such thing", "Make one", Path("people/ana")), 2, "people/ana: no such thing. Make one"),
+        (KeyboardInterrupt(), 130, ""),
+        (ZeroDivisionError("division\nby zero"), 1, "ZeroDivisionError: division by zero. This is a fault of"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, status: int, message: str
+) -> None:
+    monkeypatch.delenv("LIKENESS_DEBUG", raising=False)
+    monkeypatch.setattr(cli, "app", failing(error))
+    assert run(monkeypatch) == status
+    written = capsys.readouterr().err
+    assert message in written
+    assert written.count("\n") <= 1
+    assert "Traceback" not in written
+
+
+def test_debugging_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIKENESS_DEBUG", "1")
+    monkeypatch.setattr(cli, "app", failing(LikenessError("no such thing")))
+    monkeypatch.setattr(sys, "argv", ["likeness"])
+    with pytest.raises(LikenessError):
+        cli.main()
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_module_is_the_command() -> None:
+    done = python("-m", "likeness", "person", "show", "people/There Is None")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: 'There Is None' cannot be")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The modules that matter are named; the time is only kept from running away, for machines differ."""
+    code = (
+        "import sys, likeness.cli as cli; sys.argv = ['likeness', '--help']\n"
+        "try: cli.main()\n"
+        "finally: print('LOADED', [m for m in ('torch', 'diffusers', 'cv2', 'datasets', 'wandb') if m in sys.modules])"
+    )
+    start = time.perf_counter()
+    done = python("-c", code)
+    assert "LOADED []" in done.stdout
+    assert "person" in done.stdout
+    assert time.perf_counter() - start < 10
+
+
+def names(app: typer.Typer) -> set[str]:
+    def name_of(callback: Callable[..., object] | None) -> str:
+        return callback.__name__ if callback else ""
+
+    return {command.name or name_of(command.callback) for command in app.registered_commands}
+
+
+def test_both_halves_are_mounted() -> None:
+    assert {"check", "prepare", "train"} <= names(cli.app)
+    assert {"render", "styles", "demo"} <= names(cli.app)
