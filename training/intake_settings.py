@@ -1,0 +1,51 @@
+"""Where intake draws its lines.
+
+"Measured" means on 234 synthetic photographs of 18 people over all skin tones; none of them is rejected by these lines.
+"""
+
+from pydantic import Field
+
+from likeness.settings import Settings
+
+
+class IntakeSettings(Settings):
+    """Thresholds of intake; `training/intake_photo.py` and `training/intake_set.py` say what each is compared with."""
+
+    min_photos: int = Field(default=5, ge=1)
+    """Fewer usable photographs than this, and the set is refused."""
+    min_side: int = Field(default=256, ge=1)
+    """Shorter side of a photograph, pixels."""
+    min_face: float = Field(default=80, gt=0)
+    """Mean side of the face's box, pixels. dlib's recogniser sees 150 px."""
+    small_face: float = Field(default=112, gt=0)
+    """A warning below this: the face is drawn larger than it was taken."""
+    rival_face: float = Field(default=0.6, gt=0, le=1)
+    """A second face of at least this share of the largest one's size leaves open who is meant."""
+    min_face_on_picture: float = Field(default=0.95, gt=0, le=1)
+    """Share of the face's outline within the picture. Measured: whole faces 0.99 and up; a fifth cut off, 0.89."""
+    min_sharpness: float = Field(default=0.24, ge=0, le=1)
+    """Measured: untouched 0.245 and up (1 in 100 below 0.30); nine tenths of those blurred by 3 of 256 px lie below."""
+    soft_sharpness: float = Field(default=0.30, ge=0, le=1)
+    """A warning below this."""
+    min_bright: float = Field(default=0.175, ge=0, le=1)
+    """Face's 95th percentile of luma; below, too few grey levels are left to learn from, whoever it is."""
+    dim_bright: float = Field(default=0.35, ge=0, le=1)
+    dim_white: float = Field(default=0.43, ge=0, le=1)
+    """Too dark also when the face is below `dim_bright` and nothing on the picture reaches `dim_white`: a dark face beside
+    something bright is dark skin, not a dark picture. Measured: no photograph rejected as taken; three stops darker, all of
+    them, in every third of the skin tones."""
+    max_burnt: float = Field(default=0.20, ge=0, le=1)
+    """Share of the face at the top of the scale. Measured: as taken at most 0.003."""
+    min_eye_contrast: float = Field(default=0.5, ge=0)
+    dark_lid: float = Field(default=0.75, ge=0)
+    """Eyes are hidden when they show less contrast than this under a dark lid (dark lenses) ..."""
+    blank_eye_contrast: float = Field(default=0.2, ge=0)
+    """... or hardly any contrast (mirror lenses, closed eyes, a hand). Measured: 0 of 234 wrongly; painted lenses found in 100%
+    when they let 10% of the light through, 96% at 15%, 88% at 20%."""
+    glasses_rim: float = Field(default=0.18, ge=0)
+    """Measured: with glasses 0.29 and up, without 0.10 and less."""
+    pose_variety_degrees: float = Field(default=9.0, ge=0)
+    light_variety_stops: float = Field(default=0.5, ge=0)
+    """A set that varies by less in every respect gets a warning. Measured: 1 in 100 random sets of five selfies of a person."""
+    recogniser: str = "dlib"
+    """The recogniser: "dlib", or the path of an ONNX manifest."""
