@@ -1,0 +1,289 @@
+"""An adapter on disk: what it says of itself, and putting it into a stock diffusers pipeline.
+
+A tool that quietly ignores half of a LoRA file renders a stranger without a word. So every tensor of the file must
+find its module with the right shape before anything is loaded, and is counted afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from likeness import files
+from likeness.errors import LikenessError
+from likeness.families import family_of
+from likeness.quiet import quiet
+from likeness.settings import Settings
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+INFO_FILE = "adapter.json"
+HEADER_KEY = "likeness"
+LORA_SETTINGS_KEY = "lora_adapter_metadata"
+ADAPTER_NAME = "likeness"
+
+_log = logging.getLogger(__name__)
+
+
+class AdapterInfo(Settings):
+    """What an adapter was made from and how. Holds no name and nothing of the photographs but their digest."""
+
+    family: str
+    base: str
+    base_sha256: str
+    method: Literal["lora", "dreambooth"]
+    trigger: str
+    class_word: str
+    rank: int | None = None
+    alpha: float | None = None
+    steps: int
+    data_digest: str
+    resolution: int
+    versions: dict[str, str] = {}
+    licence: str = ""
+    created: str = ""
+    """ISO 8601. Not in the weights file's header, so that equal weights are equal files."""
+
+    @property
+    def subject(self) -> str:
+        """The words that stand for the person in a prompt."""
+        return f"{self.trigger} {self.class_word}".strip()
+
+
+def read_info(path: Path) -> AdapterInfo | None:
+    """What the adapter (a folder or a LoRA file) says of itself; None when it was made elsewhere.
+
+    Raises LikenessError when it is not there or cannot be read.
+    """
+    record = path / INFO_FILE
+    if record.is_file():
+        try:
+            with files.explained(record, "cannot be read"):
+                return AdapterInfo.parse(json.loads(record.read_text(encoding="utf-8")), record)
+        except ValueError as error:
+            raise LikenessError(
+                "is not readable JSON", "Delete it: the weights' header says the same", record
+            ) from error
+    weights = lora_file(path)
+    try:
+        with safe_open(weights, "pt") as reader:
+            header = (reader.metadata() or {}).get(HEADER_KEY)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(weights) from error
+    return None if header is None else AdapterInfo.parse(json.loads(header), weights)
+
+
+def lora_file(path: Path) -> Path:
+    """The weights file of a LoRA adapter given as a folder or as the file. Raises LikenessError when there is none."""
+    if path.is_dir():
+        own = path / LORA_FILE
+        found = [own] if own.is_file() else sorted(path.glob("*.safetensors"))
+        if len(found) == 1:
+            return found[0]
+        what = "several LoRA files are in this folder" if found else "no adapter is in this folder"
+        raise LikenessError(what, "Name the .safetensors file itself", path)
+    if not path.is_file():
+        raise LikenessError("there is no such adapter", "Give an adapter's folder or a .safetensors file", path)
+    if path.suffix != ".safetensors":
+        raise LikenessError("is not a safetensors file", "Convert it: other formats can run code when loaded", path)
+    return path
+
+
+def load_into(pipeline: Any, path: Path, base: str, weight: float = 1.0) -> AdapterInfo | None:
+    """Put an adapter into a stock pipeline at `weight` (1: as trained) and return what it says of itself.
+
+    `base` is the pipeline's base, by name, folder or Hub id. Raises LikenessError when the adapter is of another
+    family, when its shapes are not the base's, or when a part of it would be ignored. Another base of the same shapes
+    is allowed, for people do render on relatives of the base they trained on; it is logged.
+    """
+    info = read_info(path)
+    family = family_of(type(pipeline).__name__)
+    if info is not None:
+        if info.family != family.name:
+            what = f"this adapter is of the family {info.family}, and the base {base} is of {family.name}"
+            raise LikenessError(what, f"Render it on its own base: --base {info.base}", path)
+        if info.base_sha256 != family.hash(base):
+            _log.warning("%s was trained on other weights than %s has: likeness may suffer", path, base)
+    if info is not None and info.method == "dreambooth":
+        _load_dreambooth(pipeline, path, weight)
+    else:
+        _load_lora(pipeline, lora_file(path), weight)
+    return info
+
+
+def _load_lora(pipeline: Any, path: Path, weight: float) -> None:
+    parts = _read_lora(pipeline, path)
+    for folder, tensors in parts.items():
+        _check_fit(getattr(pipeline, folder), folder, tensors, path)
+    flat = {f"{folder}.{key}": tensor for folder, tensors in parts.items() for key, tensor in tensors.items()}
+    with quiet():
+        pipeline.load_lora_weights(flat, adapter_name=ADAPTER_NAME)
+    missing = _not_applied(pipeline, flat)
+    if missing:
+        what = f"{len(missing)} of {len(flat)} tensors of this adapter were not applied: {_some(missing)}"
+        raise LikenessError(what, "It needs another release of diffusers or transformers", path)
+    pipeline.set_adapters([ADAPTER_NAME], [weight])
+
+
+def _not_applied(pipeline: Any, flat: Mapping[str, Tensor]) -> list[str]:
+    """The keys whose values are not in the pipeline, whatever the loader said."""
+    folders = {key.partition(".")[0] for key in flat}
+    inside = {
+        f"{folder}.{name}".replace(f".{ADAPTER_NAME}", "").removesuffix(".weight"): parameter
+        for folder in folders
+        for name, parameter in getattr(pipeline, folder).named_parameters()
+        if f".{ADAPTER_NAME}" in name
+    }
+
+    def applied(key: str, tensor: Tensor) -> bool:
+        own = inside.get(key.removesuffix(".weight"))
+        return own is not None and torch.equal(own, tensor.to(own))
+
+    return [key for key, tensor in flat.items() if not applied(key, tensor)]
+
+
+def _read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
+    """{"unet": {"mid_block….lora_A.weight": tensor, …}, …}: a LoRA file of any format, in peft's names, alpha = rank.
+
+    Every scale is multiplied into B, which leaves diffusers nothing to infer: its inference forgets alphas that differ
+    between modules. Raises LikenessError when a tensor belongs to no part of the pipeline.
+    """
+    raw, metadata = _read_tensors(path)
+    unread = [key for key in raw if "dora_scale" in key]
+    try:
+        with quiet():
+            flat, _ = pipeline.lora_state_dict(_fold_alphas(raw))
+        parts: dict[str, dict[str, Tensor]] = {}
+        for folder in pipeline._lora_loadable_modules:
+            own = {k.removeprefix(f"{folder}."): v for k, v in flat.items() if k.startswith(f"{folder}.")}
+            if own:
+                own = _peft_names(folder, getattr(pipeline, folder), own)
+                parts[folder] = _fold_metadata(own, _of_part(metadata, folder))
+    except (ValueError, KeyError) as error:
+        what = f"this is not a LoRA that diffusers understands: {str(error)[:200]}"
+        raise LikenessError(what, "Convert it to diffusers' format", path) from error
+    unread += [key for key in flat if key.partition(".")[0] not in parts]
+    if unread or not parts:
+        raise _ignored(unread, path)
+    return parts
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors in float32, and the LoRA settings that diffusers and we write to the header."""
+    try:
+        with safe_open(path, "pt") as reader:
+            header = reader.metadata() or {}
+            tensors = {key: reader.get_tensor(key).float() for key in reader.keys()}
+        return tensors, json.loads(header.get(LORA_SETTINGS_KEY, "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """kohya's `name.alpha` tensors multiplied into `name.lora_up`, as alpha / rank, and left out."""
+    folded = {key: tensor for key, tensor in raw.items() if not key.endswith(".alpha")}
+    for key in raw.keys() - folded.keys():
+        up = f"{key.removesuffix('.alpha')}.lora_up.weight"
+        if up in folded:
+            folded[up] = folded[up] * (raw[key] / folded[up].shape[1])
+    return folded
+
+
+def _fold_metadata(tensors: dict[str, Tensor], metadata: Mapping[str, Any]) -> dict[str, Tensor]:
+    """peft's alpha, its per-module exceptions and rsLoRA's root multiplied into B."""
+
+    def scaled(key: str, tensor: Tensor) -> Tensor:
+        name, is_b, _ = key.partition(".lora_B.")
+        if not is_b:
+            return tensor
+        exceptions: Mapping[str, float] = metadata.get("alpha_pattern") or {}
+        own = [alpha for pattern, alpha in exceptions.items() if re.match(rf"(.*\.)?({pattern})$", name)]
+        rank = tensor.shape[1]
+        alpha = (own or [metadata.get("lora_alpha", rank)])[0]
+        return tensor * (alpha / (rank**0.5 if metadata.get("use_rslora") else rank))
+
+    return {key: scaled(key, tensor) for key, tensor in tensors.items()}
+
+
+def _of_part(metadata: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    return {k.removeprefix(f"{folder}."): v for k, v in metadata.items() if k.startswith(f"{folder}.")}
+
+
+def _peft_names(folder: str, module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    from diffusers import utils
+
+    if not any(".lora_A" in key for key in tensors):
+        is_text = folder.startswith("text_encoder")
+        convert: Any = utils.convert_state_dict_to_peft if is_text else utils.convert_unet_state_dict_to_peft
+        tensors = convert(tensors)
+    if not hasattr(module, "text_model"):
+        # Newer transformers flattened CLIPTextModel; LoRA files keep the level that is gone.
+        tensors = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Every tensor has its module, and A reads and B writes what that module does."""
+    modules = dict(module.named_modules())
+    strays = []
+    for key, tensor in tensors.items():
+        name, found, kind = key.partition(".lora_")
+        weight = getattr(modules.get(name), "weight", None)
+        if not found or not isinstance(weight, Tensor):
+            strays.append(f"{folder}.{key}")
+            continue
+        fits = {"A": tensor.shape[1:] == weight.shape[1:], "B": tensor.shape[0] == weight.shape[0]}
+        if not fits.get(kind[0], True):
+            raise LikenessError(
+                f"this adapter does not fit the base: {folder}.{key} is {tuple(tensor.shape)} and the base's weight "
+                f"is {tuple(weight.shape)}",
+                "Render it on the base it was trained on",
+                path,
+            )
+    if strays:
+        raise _ignored(strays, path)
+
+
+def _load_dreambooth(pipeline: Any, folder: Path, weight: float) -> None:
+    """Replace whole parts of the pipeline, or move them from the base's weights towards the trained by `weight`."""
+    parts = [part for part in sorted(folder.iterdir()) if part.is_dir() and not part.name.startswith(".")]
+    if not parts:
+        raise LikenessError("no trained weights are in this folder", "Train or copy the adapter anew", folder)
+    for part in parts:
+        module = getattr(pipeline, part.name, None)
+        state: dict[str, Tensor] = {}
+        for file in sorted(part.glob("*.safetensors")):
+            state |= _read_tensors(file)[0]
+        base = module.state_dict() if isinstance(module, nn.Module) else {}
+        differing = [key for key in state.keys() | base.keys() if key not in state or key not in base]
+        differing += [key for key in state.keys() & base.keys() if state[key].shape != base[key].shape]
+        if differing:
+            what = f"these weights do not fit the base: {len(differing)} of {len(base)} differ, {_some(differing)}"
+            raise LikenessError(what, "Render them on the base they were trained on", part)
+        with torch.no_grad():
+            for key, own in base.items():
+                own.copy_(own + weight * (state[key].to(own) - own) if weight != 1 else state[key])
+
+
+def _ignored(keys: list[str], path: Path) -> LikenessError:
+    return LikenessError(
+        f"this base would ignore {len(keys)} tensors of the adapter: {_some(keys)}" if keys else "this LoRA is empty",
+        "It belongs to another family, or is of a kind that is not supported",
+        path,
+    )
+
+
+def _some(keys: list[str]) -> str:
+    shown = ", ".join(sorted(keys)[:3])
+    return f"{shown}, …" if len(keys) > 3 else shown
+
+
+def _damaged(path: Path) -> LikenessError:
+    return LikenessError("is damaged or not a safetensors file", "Copy or train the adapter anew", path)
