@@ -1,0 +1,80 @@
+"""What a portrait's caption says: framing, light and what else can be measured; never how the person looks.
+
+Whatever a caption names, the adapter need not learn as a part of the person. Words are those of portrait photography, and
+only for what pixels show reliably: a room cannot be told from a street by brightness, so that neither is named.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import field_validator
+
+from likeness.faces import Face
+from likeness.faces import quality as measure
+from likeness.faces.arrays import Pixels
+from likeness.settings import Settings
+
+SUBJECT = "{subject}"
+"""Stands in captions where "<trigger> <class word>" goes."""
+
+_CLOSE_UP, _HEAD_AND_SHOULDERS = 0.55, 0.24  # face size over the portrait's side
+_DRAMATIC_STOPS, _SOFT_STOPS = 1.9, 0.4  # between the cheeks: a tenth and about a third of the synthetic selfies
+_DIM = 0.40  # face's bright end, on a picture whose bright end is under twice that
+_GREY_LEVELS = 3.0  # mean difference of the colour channels below which a photograph is black and white
+
+
+class CaptionSettings(Settings):
+    """The wording of captions."""
+
+    lead: str = "a photo of {subject}"
+    """Begins every caption."""
+
+    @field_validator("lead")
+    @classmethod
+    def _names_the_subject(cls, lead: str) -> str:
+        if lead.count(SUBJECT) != 1:
+            raise ValueError(f'must hold "{SUBJECT}" once')
+        return lead
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Words for one photograph, the same for all portraits cut from it."""
+
+    light: str | None
+    monochrome: bool
+    glasses: bool
+
+    @staticmethod
+    def of(rgb: Pixels, face: Face, glasses: bool) -> "Scene":
+        """Measures an RGB picture (height, width, 3) and the face on it."""
+        levels = rgb.astype(np.int16)
+        colour = np.abs(levels - levels.mean(axis=2, keepdims=True)).mean()
+        return Scene(_light(rgb, face), bool(colour < _GREY_LEVELS), glasses)
+
+
+def caption(scene: Scene, face: Face, side: float, settings: CaptionSettings) -> str:
+    """The caption of a square portrait of that side in pixels, with "{subject}" in the person's place."""
+    share = face.size / side
+    words = [settings.lead]
+    if share >= _CLOSE_UP:
+        words.append("close-up")
+    elif share >= _HEAD_AND_SHOULDERS:
+        words.append("head and shoulders")
+    if scene.light:
+        words.append(scene.light)
+    if scene.monochrome:
+        words.append("black and white photograph")
+    if scene.glasses:
+        words.append("wearing glasses")
+    return ", ".join(words)
+
+
+def _light(rgb: Pixels, face: Face) -> str | None:
+    light = measure.exposure(rgb, face)
+    difference = abs(measure.light_side(rgb, face))
+    if light.bright < _DIM and light.white < 2 * _DIM:
+        return "dim light"
+    if difference >= _DRAMATIC_STOPS:
+        return "dramatic light"
+    return "soft light" if difference <= _SOFT_STOPS else None

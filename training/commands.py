@@ -1,0 +1,77 @@
+"""The commands of the training half: `likeness check`, `likeness prepare`."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this half's commands to the command line."""
+    app.command("check")(check)
+    app.command("prepare")(prepare)
+
+
+def check(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A person's folder, or any folder of photographs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON and nothing else.")] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Write the verdicts as a picture; a person's own is always intake.jpg in prepared/."),
+    ] = None,
+) -> None:
+    """Say which photographs can be learnt from, and what is wrong with the others.
+
+    Exit status: 0 when the set can be trained on, also when some photographs were rejected (their number is in the report);
+    1 when it cannot; 2 when the command itself was wrong.
+    """
+    from rich.console import Console
+
+    from likeness.files import write_image, write_json
+    from likeness.person import Person
+    from training.intake import check as check_folder
+    from training.intake_report import contact_sheet, print_report
+
+    person = Person.open(path) if (path / "selfies").is_dir() else None
+    report = check_folder(person.selfies if person else path, progress=_progress)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print_report(report, Console())
+    pictures = [sheet] if sheet else []
+    if person:
+        write_json(person.prepared / "intake.json", report.to_json())
+        pictures.append(person.prepared / "intake.jpg")
+    for picture in pictures:
+        if report.photos:
+            write_image(picture, contact_sheet(report), quality=88)
+            typer.echo(f"The verdicts as a picture: {picture}", err=True)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def prepare(
+    folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
+    resolution: Annotated[int, typer.Option(min=32, max=4096, help="Side of the portraits in pixels.")] = 128,
+) -> None:
+    """Cut the usable photographs to portraits with face masks and captions; training does this by itself."""
+    from likeness.person import Person
+    from training.prepare import load_portraits
+    from training.prepare import prepare as prepare_person
+
+    person = Person.open(folder)
+    where = prepare_person(person, resolution, progress=_progress)
+    portraits = load_portraits(person, resolution)
+    held_out = len({row["photo"] for row in portraits.select_columns(["photo", "split"]) if row["split"] == "held-out"})
+    photos = len(set(portraits["photo"]))
+    typer.echo(f"{len(portraits)} portraits of {photos} photographs, {held_out} of them held out: {where}")
+
+
+def _progress(files: Sequence[Path]) -> Iterable[Path]:
+    """A bar on standard error, where there is somebody to see it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(files, "Looking at the photographs", console=Console(stderr=True), transient=True)

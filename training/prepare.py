@@ -1,0 +1,175 @@
+"""Preparation: from a person's usable photographs to a `datasets` dataset of portraits, masks and captions.
+
+The dataset lies in the person's folder and is written whole or not at all; when neither photographs nor settings have
+changed it is kept.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from pydantic import Field
+
+from likeness import randomness
+from likeness.errors import LikenessError
+from likeness.faces import FaceFinder
+from likeness.faces.arrays import Floats
+from likeness.faces.mask import face_weight
+from likeness.files import new_folder, sha256, write_json
+from likeness.images import load_photo
+from likeness.person import Person
+from likeness.settings import Settings
+from training.captions import CaptionSettings, Scene, caption
+from training.crops import Square, squares
+from training.intake import check_files
+from training.intake_photo import PhotoVerdict
+from training.intake_settings import IntakeSettings
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_RECIPE = 1  # raise it when the same photographs would be prepared differently
+_NOTE = "recipe.json"
+_ENOUGH_TO_HOLD_OUT = 5
+
+
+class PrepareSettings(Settings):
+    """How portraits are made."""
+
+    held_out: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the photographs that is never trained on, by which likeness is measured; at least one of five."""
+    intake: IntakeSettings = IntakeSettings()
+    captions: CaptionSettings = CaptionSettings()
+
+
+def prepare(
+    person: Person,
+    resolution: int,
+    seed: int = 0,
+    settings: PrepareSettings | None = None,
+    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+) -> Path:
+    """Makes the portraits of that side in pixels and returns their folder, `prepared/<resolution>`.
+
+    Columns as in `load_portraits`. Raises LikenessError without consent, or when intake finds the photographs unusable.
+    """
+    settings = settings or PrepareSettings()
+    person.require_consent()
+    files = person.selfie_files()
+    folder = person.prepared / str(resolution)
+    recipe = _recipe(files, resolution, seed, settings)
+    if _is_prepared(folder, recipe):
+        return folder
+    finder = FaceFinder()
+    report = check_files(files, settings.intake, progress, finder)
+    if not report.ok:
+        reasons = "; ".join(finding.reason for finding in report.findings if finding.severity == "error")
+        raise LikenessError(
+            f"these photos cannot be trained on: {reasons}", f"See: likeness check {person.folder}", person.folder
+        )
+    digests = {photo.file: sha256(photo.file) for photo in report.accepted}
+    held_out = choose_held_out(list(digests.values()), settings.held_out, seed)
+    rows = []
+    for photo in report.accepted:
+        split = "held-out" if digests[photo.file] in held_out else "train"
+        common = {"photo": photo.file.name, "digest": digests[photo.file], "split": split}
+        rows += [row | common for row in _portraits(photo, resolution, finder, settings.captions)]
+    _save(rows, folder, recipe)
+    return folder
+
+
+def load_portraits(person: Person, resolution: int) -> "Dataset":
+    """The prepared portraits: image (RGB) and mask (L, how much each pixel is face) of that side in pixels, caption (with
+    "{subject}"), photo (file name), digest (SHA-256 of the photograph), crop ("full", "shoulders" or "close") and
+    split ("train" or "held-out").
+
+    Raises LikenessError when they have not been made.
+    """
+    from datasets import load_from_disk
+
+    folder = person.prepared / str(resolution)
+    if not (folder / _NOTE).is_file():
+        remedy = f"Make them: likeness prepare {person.folder} --resolution {resolution}"
+        raise LikenessError("the portraits are not prepared", remedy, folder)
+    return load_from_disk(str(folder))
+
+
+def choose_held_out(digests: Sequence[str], share: float, seed: int) -> set[str]:
+    """Which photographs are held out: those with the smallest draw, so that adding one hardly changes the others."""
+    if len(digests) < _ENOUGH_TO_HOLD_OUT or share == 0:
+        return set()
+    draws = sorted(set(digests), key=lambda digest: (randomness.uniform(seed, "held-out", digest), digest))
+    return set(draws[: max(1, round(share * len(draws)))])
+
+
+def _recipe(files: Sequence[Path], resolution: int, seed: int, settings: PrepareSettings) -> str:
+    """SHA-256 of all that the portraits depend on."""
+    contents = [[path.name, sha256(path)] for path in files]
+    made_of = [_RECIPE, contents, resolution, seed, settings.model_dump(mode="json")]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def _is_prepared(folder: Path, recipe: str) -> bool:
+    try:
+        return bool(json.loads((folder / _NOTE).read_text())["recipe"] == recipe)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _portraits(
+    photo: PhotoVerdict, resolution: int, finder: FaceFinder, captions: CaptionSettings
+) -> Iterator[dict[str, Any]]:
+    picture = load_photo(photo.file)
+    rgb = np.asarray(picture)
+    face = photo.face
+    if face is None:
+        raise ValueError(f"{photo.file.name} was accepted without a face")
+    scene = Scene.of(rgb, face, bool(photo.glasses))
+    person_mask = Image.fromarray((finder.person_mask(rgb) * 255).astype(np.uint8))
+    for square in squares(face, picture.width, picture.height, resolution):
+        moved = face.moved(-square.left, -square.top, resolution / square.side)
+        person = np.asarray(_cut(person_mask, square, resolution), np.float32) / 255
+        yield {
+            "image": _cut(picture, square, resolution),
+            "mask": _as_image(face_weight((resolution, resolution), moved, person)),
+            "caption": caption(scene, face, square.side, captions),
+            "crop": square.crop,
+        }
+
+
+def _cut(picture: Image.Image, square: Square, resolution: int) -> Image.Image:
+    return picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=square.box)
+
+
+def _as_image(mask: Floats) -> Image.Image:
+    return Image.fromarray(np.round(mask * 255).astype(np.uint8))
+
+
+def _save(rows: list[dict[str, Any]], folder: Path, recipe: str) -> None:
+    from datasets import Dataset, Features, Value
+    from datasets import Image as ImageFeature
+
+    texts = {name: Value("string") for name in ("caption", "photo", "digest", "crop", "split")}
+    features = Features({"image": ImageFeature(mode="RGB"), "mask": ImageFeature(mode="L"), **texts})
+    with new_folder(folder) as fresh, _quiet():
+        Dataset.from_list(rows, features=features).save_to_disk(str(fresh))
+        write_json(fresh / _NOTE, {"recipe": recipe})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own progress bars: writing a few dozen portraits takes no time."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    were_on = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if were_on:
+            enable_progress_bars()
