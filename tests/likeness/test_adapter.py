@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from likeness import adapter, files
@@ -105,13 +105,7 @@ def test_plain_diffusers_gives_the_trained_function(base: Path, tmp_path: Path, 
 def test_readers_that_ignore_the_header_read_the_same_function(base: Path, tmp_path: Path) -> None:
     family = trained(base, VARIANTS["alpha"], tmp_path / "adapter")
     stock = StableDiffusionPipeline.from_pretrained(base)
-    with safe_open(tmp_path / "adapter" / "pytorch_lora_weights.safetensors", "pt") as reader:
-        stock.load_lora_weights(
-            {
-                key: reader.get_tensor(key)
-                for key in reader.keys()  # noqa: SIM118 - not a dict
-            }
-        )
+    stock.load_lora_weights(load_file(tmp_path / "adapter" / "pytorch_lora_weights.safetensors"))
     torch.testing.assert_close(of_pipeline(stock), of_family(family), rtol=1e-5, atol=2e-6)
 
 
@@ -213,11 +207,8 @@ def test_dreambooth_in_half_precision(base: Path, tmp_path: Path) -> None:
     family = load_family(str(base))
     adapter.unfreeze(family)
     adapter.save(family, tmp_path / "adapter", info(family, "dreambooth"), torch.float16)
-    with safe_open(tmp_path / "adapter" / "unet" / "diffusion_pytorch_model.safetensors", "pt") as reader:
-        assert {
-            reader.get_tensor(key).dtype
-            for key in reader.keys()  # noqa: SIM118 - not a dict
-        } == {torch.float16}
+    state = load_file(tmp_path / "adapter" / "unet" / "diffusion_pytorch_model.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16}
     pipe = StableDiffusionPipeline.from_pretrained(base)
     adapter.load_into(pipe, tmp_path / "adapter", str(base))
     torch.testing.assert_close(of_pipeline(pipe), of_family(family), rtol=0, atol=0.01)
