@@ -46,3 +46,11 @@ def integer(high: int, seed: int, stream: str, *counters: int | str) -> int:
 def permutation(n: int, seed: int, stream: str, *counters: int | str) -> npt.NDArray[np.int64]:
     """The numbers 0 .. n-1 in random order: int64 of shape (n,)."""
     return rng(seed, stream, *counters).permutation(n)
+
+
+def seed_torch(seed: int, stream: str, *counters: int | str) -> None:
+    """Puts torch's own generators, of every device, where these arguments alone say.
+
+    Only for what draws inside a model and takes no generator, as dropout does.
+    """
+    torch.manual_seed(integer(2**63, seed, stream, *counters))

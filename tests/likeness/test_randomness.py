@@ -133,3 +133,14 @@ def test_shape_and_type() -> None:
     assert drawn.shape == (2, 3, 4)
     assert drawn.dtype == torch.float32
     assert drawn.device.type == "cpu"
+
+
+def test_dropout_is_a_pure_function_too() -> None:
+    ones = torch.ones(1000)
+    drawn = []
+    for step in (3, 4, 3):
+        randomness.seed_torch(0, "dropout", "ana", step)
+        drawn.append(torch.nn.functional.dropout(ones))
+        torch.rand(step)
+    assert torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[1])

@@ -1,0 +1,54 @@
+"""What is installed: the lock against the declared dependencies, and the content of the wheel."""
+
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+LOCKED_EXTRAS = ("heic", "credentials", "recogniser", "dev")
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in pins)
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def test_the_lock_holds_every_dependency_in_its_range() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + [line for extra in LOCKED_EXTRAS for line in extras[extra]]
+    pins = locked()
+    for line in wanted:
+        requirement = Requirement(line)
+        assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_the_lock_brings_no_cuda() -> None:
+    assert locked()["torch"] == "2.13.0"
+    assert not [name for name in locked() if name.startswith(("nvidia", "cuda", "triton", "torchvision"))]
+
+
+@pytest.mark.parametrize("file", ["requirements.lock", "Makefile", "pyproject.toml", ".ci/run"])
+def test_no_registry_is_named(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert not [word for word in ("http:", "https:", "index-url", "find-links") if word in text]
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_data_and_configurations(tmp_path: Path) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder, inside in (("likeness/assets", "likeness/assets"), ("configs", "likeness/configs")):
+        files = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        assert files
+        assert {f"{inside}/{path.as_posix()}" for path in files} <= names
+    assert {"training/commands.py", "inference/commands.py", "likeness/py.typed"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "people/"))]
