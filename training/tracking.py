@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 import numpy as np
 from accelerate import Accelerator
@@ -84,6 +85,11 @@ def truncate(path: Path, step: int) -> None:
     files.write_text(path, "".join(kept))
 
 
+def new_id(label: str) -> str:
+    """A short name for a run that is about to begin, which says nothing of whose it is."""
+    return hashlib.sha256(f"{label} {time.time_ns()}".encode()).hexdigest()[:10]
+
+
 def check(settings: TrackingSettings) -> None:
     """Raises LikenessError when a tracker that is asked for is not installed."""
     for name in settings.trackers:
@@ -100,31 +106,31 @@ def log_with(settings: TrackingSettings, run_folder: Path) -> list[Any]:
 
 
 def start(
-    accelerator: Accelerator, settings: TrackingSettings, run_folder: Path, labels: tuple[str, str], step: int
+    accelerator: Accelerator, settings: TrackingSettings, run_folder: Path, label: str, tracker_id: str, step: int
 ) -> None:
-    """Starts the trackers of a run that is at ``step``. ``labels``: the person's and the run's name."""
-    digest = hashlib.sha256("/".join(labels).encode()).hexdigest()[:10]
-    shown = "-".join(labels) if settings.share_names else digest
+    """Starts the trackers of a run that is at ``step``.
+
+    ``label`` is the person's and the run's name, ``tracker_id`` what wandb knows this run by also when it goes on.
+    """
     # TensorBoard hides what an earlier attempt wrote after the step that is gone on from.
     options: dict[str, dict[str, Any]] = {"tensorboard": {"purge_step": step + 1}}
     if "wandb" in settings.trackers and accelerator.is_main_process:
-        options["wandb"] = _wandb_options(settings, run_folder, digest, shown)
+        options["wandb"] = _wandb_options(settings, run_folder, label, tracker_id)
     accelerator.init_trackers(settings.project, init_kwargs=options)
 
 
-def config_values(config: Mapping[str, Any]) -> dict[str, int | float | bool | str]:
-    """The numbers, switches and choices of a resolved configuration, flat, with dotted keys.
+def config_values(settings: Settings, prefix: str = "") -> dict[str, int | float | bool | str]:
+    """The numbers, switches and choices from fixed words of a configuration, flat, with dotted keys.
 
-    Of the text only what is one of a fixed list of words is kept, for everything else may name a person or a folder.
+    Free text is left out: it may be a prompt, a name or a folder.
     """
-    words = {"lora", "dreambooth", "fp32", "bf16", "fp16", "frozen", "images", "none", "adamw", "adamw8bit", "prodigy"}
-    words |= {"uniform", "logit-normal", "constant", "linear", "cosine", "cosine_with_restarts", "polynomial"}
     flat: dict[str, int | float | bool | str] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{key}.{inner}": item for inner, item in config_values(value).items()})
-        elif isinstance(value, bool | int | float) or value in words:
-            flat[key] = value
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, Settings):
+            flat.update(config_values(value, f"{prefix}{name}."))
+        elif isinstance(value, bool | int | float) or (value is not None and get_origin(field.annotation) is Literal):
+            flat[prefix + name] = value
     return flat
 
 
@@ -142,7 +148,7 @@ def log_images(
             tracker.log_images({"samples": list(pixels)}, step=step)
 
 
-def _wandb_options(settings: TrackingSettings, run_folder: Path, digest: str, shown: str) -> dict[str, Any]:
+def _wandb_options(settings: TrackingSettings, run_folder: Path, label: str, tracker_id: str) -> dict[str, Any]:
     import wandb
 
     with files.explained(run_folder):
@@ -166,4 +172,7 @@ def _wandb_options(settings: TrackingSettings, run_folder: Path, digest: str, sh
     mode = settings.wandb_mode
     if mode == "auto":
         mode = "online" if wandb.login(prompt=False) else "offline"
-    return {"dir": str(run_folder), "id": digest, "name": shown, "mode": mode, "resume": "allow", "settings": quiet}
+    name = label if settings.share_names else tracker_id
+    return {
+        "dir": str(run_folder), "id": tracker_id, "name": name, "mode": mode, "resume": "allow", "settings": quiet
+    }

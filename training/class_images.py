@@ -1,0 +1,42 @@
+"""Pictures of the class ("a person") that the frozen base renders once, for the prior in mode "images"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from likeness import randomness
+from likeness.families import Family
+from training.cache import Encodings
+from training.data import Example, Portraits
+from training.rendering import render_latents
+
+
+def class_portraits(
+    family: Family, encodings: Encodings, prompts: Sequence[str], count: int, resolution: int, seed: int
+) -> Portraits:
+    """``count`` latents of the prompts in turn, rendered or from the cache. They never become pixels: nobody looks.
+
+    The family must be as it was loaded: its text encoder there, its denoiser untouched.
+    """
+    device = next(family.denoiser.parameters()).device
+    shape = family.latent_shape(resolution, resolution)
+    texts = encodings.text([*prompts, ""])
+    negative = texts.stack([""], device)
+    weights = family.sha256()
+
+    def example(number: int) -> Example:
+        prompt = prompts[number % len(prompts)]
+
+        def render() -> torch.Tensor:
+            noise = randomness.normal(shape, seed, "class-image", number)[None].to(device)
+            positive = texts.stack([prompt], device)
+            return render_latents(family, family.predict, positive, negative, noise, family.recipe)[0]
+
+        key = f"{weights} {family.recipe.model_dump_json()} {resolution} {seed} {number} {prompt}"
+        latents = encodings.latents(key, render)
+        everywhere = torch.ones(1, *shape[1:])
+        return Example(latents, torch.zeros(shape), everywhere, prompt, f"class-{number:05d}")
+
+    return Portraits([example(number) for number in range(count)])

@@ -1,0 +1,101 @@
+"""The configuration of a training run: composed of the settings of its parts, each of which is kept beside its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from likeness.adapter import LoraSettings
+from likeness.person import check_name
+from likeness.settings import Settings
+from training.checkpoint import CheckpointSettings
+from training.data import DataSettings
+from training.evaluation import EvaluationSettings
+from training.model import DreamboothSettings
+from training.objective import ObjectiveSettings
+from training.optim import OptimSettings
+from training.samples import SampleSettings
+from training.tracking import TrackingSettings
+
+_MAY_CHANGE = (
+    "person", "steps", "checkpoint", "tracking", "evaluation", "samples", "gradient_accumulation", "gradient_checkpointing"
+)
+"""Keys that a run can be gone on with when they have changed: none of them changes what the steps compute."""
+
+
+class TrainConfig(Settings):
+    """One run: whose face, on which base, how."""
+
+    person: Path
+    """Their folder, such as people/ana."""
+    base: str = "pocket"
+    """ "pocket", a folder in diffusers layout, or a Hub id."""
+    name: str = ""
+    """Of the run and the adapter; empty means one made of base and method, such as pocket-lora."""
+    method: Literal["lora", "dreambooth"] = "lora"
+    trigger: str = "sks"
+    """A rare word that comes to mean the person."""
+    class_word: str = "person"
+    """What the person is one of. Say no more: what they look like is learnt from the photos."""
+    seed: int = 0
+    steps: int = Field(1000, ge=1)
+    batch_size: int = Field(4, ge=1)
+    """Photos in one optimiser step, over all processes and accumulation rounds: the result does not depend on those."""
+    gradient_accumulation: int = Field(1, ge=1)
+    """Rounds that a step's batch is split into, to need less memory."""
+    gradient_checkpointing: bool = False
+    mixed_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """What is trained stays in fp32; this is what the rest is kept and computed in."""
+    lora: LoraSettings = LoraSettings()
+    dreambooth: DreamboothSettings = DreamboothSettings()
+    data: DataSettings = DataSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optim: OptimSettings = OptimSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    samples: SampleSettings = SampleSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str) -> str:
+        return check_name(name, "run's name") if name else name
+
+    @property
+    def run_name(self) -> str:
+        """The name of the run's and the adapter's folder."""
+        base = "".join(letter if letter.isalnum() else "-" for letter in Path(self.base).name.lower()).strip("-")
+        return self.name or check_name(f"{base or 'base'}-{self.method}"[:64], "run's name: set name=...")
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether the text encoders learn too, so that prompts cannot be encoded once for all."""
+        return self.lora.text_encoder if self.method == "lora" else self.dreambooth.text_encoder
+
+    @property
+    def prior_slots(self) -> int:
+        """Prior samples in one step."""
+        prior = self.objective.prior
+        return 0 if prior.mode == "none" or prior.weight == 0 else prior.batch_size or self.batch_size
+
+
+def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The dotted keys that differ between two resolved configurations, those left out that a run may change on its way."""
+    flat_old, flat_new = dict(_flat(old)), dict(_flat(new))
+    keys = sorted(flat_old.keys() | flat_new.keys())
+    return [
+        key
+        for key in keys
+        if key.split(".")[0] not in _MAY_CHANGE and flat_old.get(key, None) != flat_new.get(key, None)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

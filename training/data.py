@@ -1,0 +1,161 @@
+"""A person's portraits as the steps see them, and which of them falls to which slot of a step.
+
+A step trains ``batch_size`` slots, whatever the number of processes and accumulation rounds they are spread over. All
+that is random about a slot is a function of (seed, stream, identity, step, slot): photo order, crop, timestep, noise,
+caption dropout, posterior sample. So a resumed run and a run on more processes draw the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from likeness import randomness
+from likeness.settings import Settings
+
+Crop = Literal["full", "shoulders", "close"]
+
+
+class DataSettings(Settings):
+    """What of the prepared portraits is trained on."""
+
+    resolution: int | None = Field(None, ge=8)
+    """Side in px; none means the base's own."""
+    crops: list[Crop] = Field(["full", "shoulders", "close"], min_length=1)
+    flip: bool = False
+    """Train on mirrored portraits as well. Off, because faces are not symmetric: a parting, a mole, a crooked smile would
+    be taught on both sides, and the mirrored person is not who others know."""
+    caption_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of samples trained without their caption. It teaches the person to the unconditional prediction as well,
+    which guidance then subtracts."""
+    sample_posterior: bool = True
+    """Sample the VAE's posterior anew in every slot, instead of taking its mean."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One crop of one photo, encoded. Tensors are on the CPU in float32."""
+
+    mean: Tensor
+    """Of the scaled latents, (C, h, w)."""
+    std: Tensor
+    mask: Tensor
+    """Face weight at the latents' resolution, (1, h, w) in [0, 1]."""
+    caption: str
+    """With "{subject}" where the person stands."""
+    photo: str
+    """Digest of the selfie that it was cut from."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The slots of one forward pass: tensors (B, ...) in float32, on the CPU."""
+
+    latents: Tensor
+    noise: Tensor
+    quantiles: Tensor
+    """Of the timestep density, in [0, 1)."""
+    masks: Tensor
+    prompts: list[str]
+
+
+class Portraits:
+    """Examples grouped by photo, in an order that does not depend on how they were read."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        groups: dict[str, list[Example]] = {}
+        for example in examples:
+            groups.setdefault(example.photo, []).append(example)
+        self.photos: list[list[Example]] = [groups[photo] for photo in sorted(groups)]
+        self.identity: str = hashlib.sha256("".join(sorted(groups)).encode()).hexdigest()[:32]
+        """Names whose photos these are in the keys of random draws."""
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @property
+    def captions(self) -> list[str]:
+        """Every different caption, sorted."""
+        return sorted({example.caption for photo in self.photos for example in photo})
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Deals portraits, noise and timesteps to one role's slots: the person's, or the prior's."""
+
+    portraits: Portraits
+    subject: str
+    """Stands in the captions where "{subject}" is."""
+    seed: int
+    identity: str
+    role: Literal["person", "prior"]
+    slots: int
+    """In one step, over all processes."""
+    stratified: bool
+    sample_posterior: bool
+    noise_offset: float
+    caption_dropout: float = 0.0
+    prompts: Sequence[str] = ()
+    """Drawn from in place of the portraits' captions, if there are any."""
+
+    def all_prompts(self) -> list[str]:
+        """Every prompt that a batch can hold."""
+        captions = [self._worded(caption) for caption in self.portraits.captions]
+        return list(self.prompts or captions) + ([""] if self.caption_dropout else [])
+
+    def batch(self, step: int, slots: range) -> Batch:
+        """The given slots of a step."""
+        drawn = [self._slot(step, slot) for slot in slots]
+        return Batch(
+            latents=torch.stack([latents for latents, *_ in drawn]),
+            noise=torch.stack([noise for _, noise, *_ in drawn]),
+            quantiles=torch.tensor([self._quantile(step, slot) for slot in slots], dtype=torch.float64).float(),
+            masks=torch.stack([mask for _, _, mask, _ in drawn]),
+            prompts=[prompt for *_, prompt in drawn],
+        )
+
+    def torch_seed(self, step: int, slot: int) -> int:
+        """For what draws from torch's generator and cannot be told otherwise (dropout)."""
+        return randomness.integer(2**31, *self._key("torch", step, slot))
+
+    def _slot(self, step: int, slot: int) -> tuple[Tensor, Tensor, Tensor, str]:
+        photo = self.portraits.photos[self._photo(step, slot)]
+        example = photo[randomness.integer(len(photo), *self._key("crop", step, slot))]
+        shape = tuple(example.mean.shape)
+        latents = example.mean
+        if self.sample_posterior:
+            latents = latents + example.std * randomness.normal(shape, *self._key("posterior", step, slot))
+        noise = randomness.normal(shape, *self._key("noise", step, slot))
+        if self.noise_offset:
+            constant = randomness.normal((shape[0], 1, 1), *self._key("noise-offset", step, slot))
+            noise = noise + self.noise_offset * constant
+        return latents, noise, example.mask, self._prompt(example, step, slot)
+
+    def _photo(self, step: int, slot: int) -> int:
+        """Every photo comes once in each pass over the photos; every pass has an order of its own."""
+        round_, place = divmod(step * self.slots + slot, len(self.portraits))
+        return int(randomness.permutation(len(self.portraits), *self._key("photo-order", round_))[place])
+
+    def _quantile(self, step: int, slot: int) -> float:
+        if not self.stratified:
+            return randomness.uniform(*self._key("timestep", step, slot))
+        return (randomness.uniform(*self._key("timestep", step)) + slot / self.slots) % 1.0
+
+    def _prompt(self, example: Example, step: int, slot: int) -> str:
+        if self.caption_dropout and randomness.uniform(*self._key("caption-dropout", step, slot)) < self.caption_dropout:
+            return ""
+        if self.prompts:
+            return self.prompts[randomness.integer(len(self.prompts), *self._key("prompt", step, slot))]
+        return self._worded(example.caption)
+
+    def _worded(self, caption: str) -> str:
+        return caption.replace("{subject}", self.subject)
+
+    def _key(self, stream: str, *counters: int) -> tuple[int, str, str, *tuple[int, ...]]:
+        return self.seed, f"{self.role}-{stream}", self.identity, *counters

@@ -1,0 +1,254 @@
+"""The training loop: the same for every family and every method.
+
+A step is a function of the weights, the optimiser's moments and the step's number. The batch of a step is split first
+into accumulation rounds and then over the processes, each of which takes its share of the slots; means over shares of
+equal size make the gradient that of the whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+from tqdm import tqdm
+
+from likeness import adapter
+from likeness.errors import LikenessError
+from training import checkpoint, samples, tracking
+from training.checkpoint import Checkpoint
+from training.config import TrainConfig
+from training.data import Batch
+from training.metrics import Meter
+from training.objective import Losses, losses, timestep_positions
+from training.optim import make_optimizer, make_schedule
+from training.setup import Parts
+from training.signals import Interrupted, StopRequest
+
+
+class Loop:
+    """One run, from wherever it is to ``config.steps``."""
+
+    def __init__(
+        self, config: TrainConfig, accelerator: Accelerator, parts: Parts, folder: Path, state: Mapping[str, Any]
+    ) -> None:
+        """``folder`` is the run's; ``state`` goes into every checkpoint. Raises LikenessError for an unsplittable batch."""
+        self.config, self.accelerator, self.parts = config, accelerator, parts
+        self.folder, self.state = folder, dict(state)
+        self.done = 0
+        self.parameters = parts.model.parameters_in_order()
+        self.optimizer = make_optimizer(config.optim, *parts.model.parameter_groups())
+        self.rates = make_schedule(config.optim, self.optimizer, config.steps)
+        ema = config.dreambooth.ema
+        averaged = config.method == "dreambooth" and ema.enabled
+        self.ema = EMAModel(self.parameters, decay=ema.decay) if averaged else None
+        self.meter = Meter(parts.family.schedule.num_train_timesteps)
+        for slots, key in ((config.batch_size, "batch_size"), (config.prior_slots, "objective.prior.batch_size")):
+            _check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
+        self.model, self.stepper = accelerator.prepare(parts.model, self.optimizer)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Goes to where a checkpoint was made."""
+        adapter.load_adapter_state(self.parts.family, saved.trained)
+        self.optimizer.load_state_dict(saved.optimizer["optimizer"])
+        if self.accelerator.scaler is not None and saved.optimizer["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(saved.optimizer["scaler"])
+        if self.ema is not None and saved.ema is not None:
+            for name, average in zip(saved.trained, self.ema.shadow_params, strict=True):
+                average.copy_(saved.ema[name])
+            self.ema.optimization_step = saved.step
+        self.done = saved.step
+        self.meter.average = saved.state["loss_average"]
+        self.rates = make_schedule(self.config.optim, self.optimizer, self.config.steps, saved.step)
+
+    def run(self) -> None:
+        """Trains to the end. Raises Interrupted when asked to stop, after saving; LikenessError when it cannot go on."""
+        main, steps = self.accelerator.is_main_process, self.config.steps
+        with StopRequest() as stop, tqdm(total=steps, initial=self.done, disable=not main, desc="training") as bar:
+            bar.mininterval = 0.2 if bar.fp.isatty() else 20.0
+            if self.done == 0:
+                self._look()
+            while self.done < steps:
+                gradient_norm = self._step(self.done)
+                self.done += 1
+                bar.update()
+                self._log(gradient_norm)
+                self._look()
+                stopping = self._agreed(stop.asked)
+                if stopping or self.done == steps or self.done % self.config.checkpoint.every == 0:
+                    self._save()
+                if stopping and self.done < steps:
+                    raise Interrupted(self.done)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the weights are their running average, where there is one, and dropout is off."""
+        if self.ema is not None:
+            self.ema.store(self.parameters)
+            self.ema.copy_to(self.parameters)
+        self.parts.model.eval()
+        try:
+            yield
+        finally:
+            self.parts.model.train()
+            if self.ema is not None:
+                self.ema.restore(self.parameters)
+
+    def _step(self, step: int) -> Tensor:
+        """One optimiser step over this process's share of the slots; returns the gradient's norm before clipping."""
+        rounds = self.config.gradient_accumulation
+        found = []
+        for number in range(rounds):
+            last = number == rounds - 1
+            with self.accelerator.no_sync(self.model) if not last else nullcontext():
+                cost, timesteps = self._forward(step, number)
+                self.accelerator.backward(cost.total / rounds)
+            found.append((cost, timesteps))
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
+        self.stepper.step()
+        self.rates.step()
+        self.stepper.zero_grad()
+        if self.ema is not None:
+            self.ema.step(self.parameters)
+        self._measure(found)
+        return norm
+
+    def _forward(self, step: int, round_: int) -> tuple[Losses, Tensor]:
+        """The losses of one round's share, and the timesteps of the person's samples."""
+        parts, settings, device = self.parts, self.config.objective, self.accelerator.device
+        self._seed_dropout(step, round_)
+        batches = [parts.person.batch(step, self._share(self.config.batch_size, round_))]
+        if parts.prior is not None:
+            batches.append(parts.prior.batch(step, self._share(self.config.prior_slots, round_)))
+        count, schedule = len(batches[0].prompts), parts.family.schedule
+        latents, noise, quantiles = (t.to(device) for t in _joined(batches))
+        timesteps = schedule.timesteps(timestep_positions(quantiles, settings.timesteps))
+        noisy, target = schedule.add_noise(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
+        if parts.frozen is not None:
+            conditioning = parts.texts.stack(batches[1].prompts, device)
+            with self.accelerator.autocast():
+                prior_target = parts.frozen.predict(noisy[count:], timesteps[count:], conditioning)
+            target = torch.cat([target[:count], prior_target])
+        prompts = [prompt for batch in batches for prompt in batch.prompts]
+        prediction = self.model(noisy, timesteps, *self._conditioning(prompts))
+        masks = batches[0].masks.to(device)
+        return losses(settings, schedule, prediction, target, timesteps[:count], masks), timesteps[:count]
+
+    def _conditioning(self, prompts: list[str]) -> tuple[dict[str, Tensor] | None, list[str] | None]:
+        """What the model takes: encodings from the cache, or the prompts where the text encoders learn."""
+        if self.config.trains_text:
+            return None, prompts
+        return self.parts.texts.stack(prompts, self.accelerator.device), None
+
+    def _share(self, slots: int, round_: int) -> range:
+        """The slots of one round that are this process's."""
+        processes = self.accelerator.num_processes
+        size = slots // (processes * self.config.gradient_accumulation)
+        begin = (round_ * processes + self.accelerator.process_index) * size
+        return range(begin, begin + size)
+
+    def _seed_dropout(self, step: int, round_: int) -> None:
+        """LoRA's dropout draws from torch's own generator: put it where it would be without the steps before."""
+        if self.config.method == "lora" and self.config.lora.dropout:
+            share = self._share(self.config.batch_size, round_)
+            torch.manual_seed(self.parts.person.torch_seed(step, share.start))
+
+    def _measure(self, found: list[tuple[Losses, Tensor]]) -> None:
+        total = torch.stack([cost.total.detach() for cost, _ in found]).mean()
+        person = torch.cat([cost.person for cost, _ in found])
+        prior = torch.cat([cost.prior for cost, _ in found])
+        timesteps = torch.cat([times for _, times in found])
+        gather = self.accelerator.gather
+        mean = gather(total[None]).mean()
+        if not torch.isfinite(mean):
+            raise LikenessError(
+                f"the loss is no longer a number at step {self.done + 1}",
+                "Lower optim.lr, or use mixed_precision bf16 or fp32; the last checkpoint is whole",
+            )
+        self.meter.add(mean, gather(person), gather(prior) if len(prior) else prior, gather(timesteps))
+
+    def _log(self, gradient_norm: Tensor) -> None:
+        if self.done % self.config.tracking.every and self.done < self.config.steps:
+            return
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        values = {**self.meter.read(), "lr": rates[0], "gradient_norm": float(gradient_norm)}
+        if len(rates) > 1:
+            values["lr_text"] = rates[1]
+        if "d" in self.optimizer.param_groups[0]:
+            values["prodigy_d"] = float(self.optimizer.param_groups[0]["d"])
+        self.accelerator.log(values, step=self.done)
+
+    def _look(self) -> None:
+        """Evaluates and draws samples when it is time; the main process alone."""
+        settings, parts = self.config, self.parts
+        due = parts.evaluation is not None and _due(self.done, settings.evaluation.every, settings.steps)
+        drawn = parts.samples is not None and self.done and _due(self.done, settings.samples.every, settings.steps)
+        if not self.accelerator.is_main_process or not (due or drawn):
+            return
+        with self.averaged(), torch.no_grad():
+            if parts.evaluation is not None and due:
+                values = parts.evaluation.losses(self._predict, parts.family.schedule, self.accelerator.device)
+                self.accelerator.log(values, step=self.done)
+            if drawn:
+                self._draw()
+
+    def _predict(self, noisy: Tensor, timesteps: Tensor, prompts: list[str]) -> Tensor:
+        prediction: Tensor = self.parts.model(noisy, timesteps, *self._conditioning(prompts))
+        return prediction
+
+    def _draw(self) -> None:
+        wanted = self.parts.samples
+        assert wanted is not None
+        model, device = self.parts.model, self.accelerator.device
+        encode = self.parts.family.encode_text if self.config.trains_text else self.parts.texts.stack
+        positive, negative = ({n: t.to(device) for n, t in encode(p).items()} for p in (wanted.prompts, [wanted.negative]))
+        images = wanted.draw(lambda x, t, c: model(x, t, c, None), positive, negative, device)
+        samples.write(self.folder / "samples", images, self.done)
+        tracking.log_images(self.accelerator, self.config.tracking, images, self.done)
+
+    def _save(self) -> None:
+        self.accelerator.wait_for_everyone()
+        if not self.accelerator.is_main_process:
+            return
+        trained = adapter.adapter_state(self.parts.family)
+        ema = None if self.ema is None else dict(zip(trained, self.ema.shadow_params, strict=True))
+        scaler = None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict()
+        moment = Checkpoint(
+            step=self.done,
+            trained=trained,
+            ema=ema,
+            optimizer={"optimizer": self.optimizer.state_dict(), "scaler": scaler},
+            state={**self.state, "loss_average": self.meter.average},
+        )
+        checkpoint.save(self.folder / "checkpoints", moment, self.config.checkpoint.keep)
+
+    def _agreed(self, asked: bool) -> bool:
+        """Whether any process was asked to stop: a signal may reach one of them a step before the others."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        flag = torch.tensor([float(asked)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item() > 0)
+
+
+def _joined(batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, noise and quantiles of several batches, one after the other."""
+    columns = ((batch.latents, batch.noise, batch.quantiles) for batch in batches)
+    latents, noise, quantiles = (torch.cat(column) for column in zip(*columns, strict=True))
+    return latents, noise, quantiles
+
+
+def _due(done: int, every: int, steps: int) -> bool:
+    return every > 0 and (done % every == 0 or done == steps)
+
+
+def _check_split(slots: int, key: str, processes: int, rounds: int) -> None:
+    if slots % (processes * rounds):
+        raise LikenessError(
+            f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
+            f"Use a multiple of {processes * rounds}",
+        )

@@ -1,0 +1,132 @@
+"""What learns, as one module; and the base as it was, to say what it would have said.
+
+Everything that gradients flow through is inside one ``forward``, so that data parallelism, mixed precision and later
+sharding wrap one thing, whatever the method and whether or not the text encoders learn.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from likeness import adapter
+from likeness.adapter import LoraSettings
+from likeness.families import Family
+from likeness.settings import Settings
+
+Conditioning = Mapping[str, Tensor]
+
+
+class EmaSettings(Settings):
+    """A running average of the weights, which is then what the adapter holds."""
+
+    enabled: bool = True
+    decay: float = Field(0.999, gt=0, lt=1)
+    """In the end; it rises towards this as (1 + step) / (10 + step)."""
+
+
+class DreamboothSettings(Settings):
+    """Full fine-tuning (Ruiz et al. 2022, arXiv 2208.12242)."""
+
+    text_encoder: bool = False
+    ema: EmaSettings = EmaSettings()
+
+
+class Trained(nn.Module):
+    """The denoiser, with the text encoders where they learn too."""
+
+    def __init__(self, family: Family, trains_text: bool, dtype: torch.dtype) -> None:
+        """``dtype``: what the denoiser's frozen weights are in."""
+        super().__init__()
+        self.family = family
+        self.dtype = dtype
+        self.denoiser = family.denoiser
+        self.text_encoders = nn.ModuleDict(family.text_encoders if trains_text else {})
+
+    def forward(
+        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning | None, prompts: list[str] | None
+    ) -> Tensor:
+        """The prediction (B, ...) for noisy latents, under conditioning or, where the text encoders learn, prompts."""
+        if conditioning is None:
+            assert prompts is not None
+            conditioning = self.family.encode_text(prompts)
+        return self.family.predict(noisy.to(self.dtype), timesteps, _cast(conditioning, self.dtype))
+
+    def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The parameters that learn: the denoiser's and the text encoders'."""
+        groups = (self.denoiser, self.text_encoders)
+        denoiser, text = ([p for p in module.parameters() if p.requires_grad] for module in groups)
+        return denoiser, text
+
+    def parameters_in_order(self) -> list[nn.Parameter]:
+        """All parameters that learn, always in the same order."""
+        denoiser, text = self.parameter_groups()
+        return denoiser + text
+
+
+class FrozenBase:
+    """The base before any training, for the prior's targets.
+
+    With LoRA it is the same weights with the adapter switched off, which costs no memory. A fully fine-tuned denoiser
+    has to be kept twice, in the low precision if there is one: predictions cannot be made beforehand, for every step
+    draws new noise.
+    """
+
+    def __init__(self, family: Family, method: Literal["lora", "dreambooth"], dtype: torch.dtype) -> None:
+        """To be made before the denoiser is changed."""
+        self._switchable = method == "lora"
+        self._dtype = dtype
+        self._family = family
+        if not self._switchable:
+            frozen = copy.deepcopy(family.denoiser).requires_grad_(False).eval().to(dtype)
+            self._family = copy.copy(family)
+            self._family.parts = {**family.parts, family.denoiser_folder: frozen}
+
+    @torch.no_grad()
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The base's prediction, in float32."""
+        denoiser: Any = self._family.denoiser
+        if self._switchable:
+            denoiser.disable_adapters()
+        try:
+            return self._family.predict(noisy.to(self._dtype), timesteps, _cast(conditioning, self._dtype)).float()
+        finally:
+            if self._switchable:
+                denoiser.enable_adapters()
+
+
+def make_trainable(
+    family: Family,
+    method: Literal["lora", "dreambooth"],
+    lora: LoraSettings,
+    dreambooth: DreamboothSettings,
+    seed: int,
+    dtype: torch.dtype,
+    gradient_checkpointing: bool,
+) -> Trained:
+    """Puts the LoRA layers in, or unfreezes; what learns is float32, the rest of the denoiser goes to ``dtype``."""
+    if method == "lora":
+        adapter.inject(family, lora, seed)
+    else:
+        adapter.unfreeze(family, dreambooth.text_encoder)
+    kept = dtype if method == "lora" else torch.float32
+    model = Trained(family, lora.text_encoder if method == "lora" else dreambooth.text_encoder, kept)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
+    if gradient_checkpointing:
+        denoiser: Any = family.denoiser
+        denoiser.enable_gradient_checkpointing()
+        for encoder in family.text_encoders.values():
+            any_encoder: Any = encoder
+            any_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    # Dropout (LoRA's own) and gradient checkpointing of the text encoders are for training mode only.
+    return model.train()
+
+
+def _cast(conditioning: Conditioning, dtype: torch.dtype) -> dict[str, Tensor]:
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in conditioning.items()}

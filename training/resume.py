@@ -1,0 +1,65 @@
+"""Where a run that is started begins: anew, after a checkpoint, or not at all because it is finished."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likeness import files
+from likeness.adapter_file import INFO_FILE, read_info
+from likeness.errors import LikenessError
+from likeness.person import Person
+from likeness.settings import dump
+from training import checkpoint, tracking
+from training.config import TrainConfig, differing_keys
+
+_ANEW = "Undo the change, give the run another name=..., or throw the earlier run away with checkpoint.resume=never"
+
+
+@dataclass(frozen=True)
+class Start:
+    """``checkpoint`` is None when the run begins anew; ``finished`` when its adapter is there already."""
+
+    checkpoint: Path | None
+    finished: bool
+
+
+def find_start(config: TrainConfig, person: Person) -> Start:
+    """Reads the run's folder and changes nothing in it. Raises LikenessError when the run cannot be gone on with."""
+    path = checkpoint.newest(person.runs / config.run_name / "checkpoints")
+    if path is None or config.checkpoint.resume == "never":
+        return Start(None, finished=False)
+    state = checkpoint.read_state(path)
+    changed = differing_keys(state["config"], config.model_dump(mode="json"))
+    if changed:
+        raise LikenessError(f"this run began with other settings: {', '.join(changed)} changed", _ANEW, path.parents[1])
+    if state["step"] > config.steps:
+        raise LikenessError(
+            f"this run has gone to step {state['step']}, beyond steps={config.steps}",
+            "Raise steps, or give the run another name=...",
+            path.parents[1],
+        )
+    adapter = person.adapters / config.run_name
+    info = read_info(adapter) if (adapter / INFO_FILE).is_file() else None
+    return Start(path, finished=info is not None and info.steps == config.steps == state["step"])
+
+
+def check_sameness(state: dict[str, Any], data_digest: str, base_sha256: str, folder: Path) -> None:
+    """Raises LikenessError when the portraits or the base are no longer those that the run began with."""
+    for what, now, then in (
+        ("the person's portraits", data_digest, state["data_digest"]),
+        ("the base's weights", base_sha256, state["base_sha256"]),
+    ):
+        if now != then:
+            raise LikenessError(f"{what} changed since this run began", _ANEW, folder)
+
+
+def open_folder(config: TrainConfig, folder: Path, start: Start, step: int) -> None:
+    """Makes the run's folder ready to be written from ``step`` on."""
+    if start.checkpoint is None and folder.exists():
+        with files.explained(folder, "cannot be removed"):
+            shutil.rmtree(folder)
+    files.write_text(folder / "config.yaml", dump(config))
+    tracking.truncate(folder / "metrics.jsonl", step)

@@ -1,0 +1,146 @@
+"""One training run from its configuration to the adapter on disk, and the command line around it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
+
+from likeness import adapter, resources
+from likeness.adapter import AdapterInfo
+from likeness.errors import LikenessError
+from likeness.person import Person
+from training import checkpoint, resume, tracking
+from training.config import TrainConfig
+from training.loop import Loop
+from training.setup import DTYPES, Parts, assemble
+from training.signals import EXIT_INTERRUPTED, Interrupted
+
+_PATIENCE = timedelta(hours=2)
+"""For the processes that wait while the main one encodes, evaluates or draws."""
+_USAGE = "accelerate launch train.py --config configs/pocket.yaml person=people/ana [key=value ...]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line. Returns the exit status: 0, 2 for what the user can put right, 75 when stopped and saved."""
+    parser = argparse.ArgumentParser(prog="train.py", usage=_USAGE, description="Train an adapter of one person.")
+    parser.add_argument("--config", type=Path, help="a YAML file of settings")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
+    options = parser.parse_intermixed_args(arguments)
+    speaks = int(os.environ.get("RANK", "0")) == 0
+    try:
+        folder = train(TrainConfig.load(options.config, options.overrides))
+    except LikenessError as error:
+        if speaks:
+            print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as stop:
+        if speaks:
+            print(f"stopped and saved at step {stop.step}; the same command goes on from there", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    if speaks:
+        print(f"adapter: {folder}")
+    return 0
+
+
+def train(config: TrainConfig) -> Path:
+    """Trains, or goes on training, and returns the adapter's folder.
+
+    Raises LikenessError for what the user can put right, Interrupted when SIGTERM or SIGINT came: the run is saved then.
+    """
+    person = Person.open(config.person)
+    person.require_consent()
+    resources.base(config.base)
+    tracking.check(config.tracking)
+    folder, target = person.runs / config.run_name, person.adapters / config.run_name
+    accelerator = _accelerator(config, folder)
+    try:
+        start = resume.find_start(config, person)
+        if start.finished:
+            accelerator.print(f"this run is finished: {config.steps} steps. Raise steps to go on with it")
+            return target
+        _train(config, person, accelerator, start)
+    except BaseException:
+        for tracker in accelerator.trackers:
+            tracker.finish()
+        raise
+    else:
+        accelerator.end_training()
+    finally:
+        # accelerate keeps its settings for the life of the process; another run in it may want others.
+        AcceleratorState._reset_state()
+    return target
+
+
+def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start: resume.Start) -> None:
+    folder, label = person.runs / config.run_name, f"{person.name}-{config.run_name}"
+    saved = checkpoint.load(start.checkpoint, "cpu") if start.checkpoint is not None else None
+    parts = assemble(config, person, accelerator)
+    base_sha256 = parts.family.sha256()
+    if saved is not None:
+        resume.check_sameness(saved.state, parts.data_digest, base_sha256, folder)
+    state = {
+        "config": config.model_dump(mode="json"),
+        "data_digest": parts.data_digest,
+        "base_sha256": base_sha256,
+        "tracker": saved.state["tracker"] if saved is not None else tracking.new_id(label),
+    }
+    loop = Loop(config, accelerator, parts, folder, state)
+    if saved is not None:
+        loop.restore(saved)
+    # Every process has looked at the folder by now; one of them may change it.
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        resume.open_folder(config, folder, start, loop.done)
+    accelerator.wait_for_everyone()
+    tracking.start(accelerator, config.tracking, folder, label, state["tracker"], loop.done)
+    for tracker in accelerator.trackers:
+        tracker.store_init_configuration(tracking.config_values(config))
+    loop.run()
+    if accelerator.is_main_process:
+        with loop.averaged():
+            _save(config, parts, base_sha256, person.adapters / config.run_name)
+    accelerator.wait_for_everyone()
+
+
+def _accelerator(config: TrainConfig, folder: Path) -> Accelerator:
+    precision = "no" if config.mixed_precision == "fp32" else config.mixed_precision
+    if precision == "fp16" and not torch.cuda.is_available():
+        raise LikenessError("mixed_precision=fp16 needs a GPU", "Use bf16 or fp32")
+    return Accelerator(
+        mixed_precision=precision,
+        log_with=tracking.log_with(config.tracking, folder),
+        project_dir=folder,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
+
+
+def _save(config: TrainConfig, parts: Parts, base_sha256: str, folder: Path) -> None:
+    is_lora = config.method == "lora"
+    packages = ("torch", "diffusers", "transformers", "peft", "accelerate")
+    info = AdapterInfo(
+        family=parts.family.name,
+        base=config.base,
+        base_sha256=base_sha256,
+        method=config.method,
+        trigger=config.trigger,
+        class_word=config.class_word,
+        rank=config.lora.rank if is_lora else None,
+        alpha=config.lora.alpha if is_lora else None,
+        steps=config.steps,
+        data_digest=parts.data_digest,
+        resolution=parts.resolution,
+        versions={name: version(name) for name in packages},
+        licence=parts.family.licence,
+    )
+    # A LoRA is small and stays exact; a whole denoiser is written as it would be rendered.
+    exact = is_lora or DTYPES[config.mixed_precision] is torch.float32
+    adapter.save(parts.family, folder, info, torch.float32 if exact else torch.float16)

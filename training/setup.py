@@ -1,0 +1,163 @@
+"""From a configuration to everything that the loop needs: encode all that will be asked for, free the encoders, inject."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from likeness import resources
+from likeness.errors import LikenessError
+from likeness.families import Family, load_family
+from likeness.person import Person
+from training.cache import Encodings, Texts
+from training.class_images import class_portraits
+from training.config import TrainConfig
+from training.data import Portraits, Sampler
+from training.evaluation import Evaluation
+from training.model import FrozenBase, Trained, make_trainable
+from training.prepare import load_portraits, prepare
+from training.samples import Samples
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    family: Family
+    model: Trained
+    frozen: FrozenBase | None
+    """For the prior in mode "frozen"."""
+    texts: Texts
+    person: Sampler
+    prior: Sampler | None
+    evaluation: Evaluation | None
+    samples: Samples | None
+    resolution: int
+    data_digest: str
+    """Of all that was trained on: pictures, masks and captions."""
+
+
+def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
+    """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
+    family = load_family(resources.base(config.base), torch.float32, accelerator.device)
+    resolution = config.data.resolution or family.resolution
+    family.latent_shape(resolution, resolution)
+    # The main process fills the person's folder; the others then find everything there.
+    with accelerator.main_process_first(), torch.no_grad():
+        rows = _rows(config, person, resolution)
+        encodings = Encodings(family, person.cache)
+        train = _encode(encodings, rows["train"], config.data.flip)
+        held_out = _encode(encodings, rows["held-out"], flip=False)
+        sampler, prior = _samplers(config, family, encodings, train, resolution)
+        evaluation = _evaluation(config, held_out)
+        samples = _samples(config, family, resolution)
+        texts = encodings.text(_prompts(sampler, prior, evaluation, samples))
+    _free(family, keep_text=config.trains_text, keep_vae=samples is not None)
+    dtype = DTYPES[config.mixed_precision]
+    frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
+    model = make_trainable(
+        family, config.method, config.lora, config.dreambooth, config.seed, dtype, config.gradient_checkpointing
+    )
+    digest = _data_digest(rows["train"])
+    return Parts(family, model, frozen, texts, sampler, prior, evaluation, samples, resolution, digest)
+
+
+def subject(config: TrainConfig) -> str:
+    """The words for the person: "sks person"."""
+    return f"{config.trigger} {config.class_word}".strip()
+
+
+def _rows(config: TrainConfig, person: Person, resolution: int) -> dict[str, list[Mapping[str, Any]]]:
+    """The prepared portraits of the crops asked for, by split. Raises LikenessError when none are left to train on."""
+    # Which photos are held out is a matter of the person, not of the run: so not by its seed.
+    prepare(person, resolution)
+    rows = [row for row in load_portraits(person, resolution) if row["crop"] in config.data.crops]
+    split: dict[str, list[Mapping[str, Any]]] = {
+        name: [row for row in rows if row["split"] == name] for name in ("train", "held-out")
+    }
+    if not split["train"]:
+        raise LikenessError(
+            f"no portraits of the crops {', '.join(config.data.crops)} are left to train on",
+            f"Add photos, look at: likeness check {person.folder}, or allow more of data.crops",
+            person.folder,
+        )
+    return split
+
+
+def _encode(encodings: Encodings, rows: Iterable[Mapping[str, Any]], flip: bool) -> Portraits:
+    sides = (False, True) if flip else (False,)
+    return Portraits([encodings.portrait(row, side) for row in rows for side in sides])
+
+
+def _samplers(
+    config: TrainConfig, family: Family, encodings: Encodings, train: Portraits, resolution: int
+) -> tuple[Sampler, Sampler | None]:
+    settings, data = config.objective, config.data
+    common: dict[str, Any] = {
+        "seed": config.seed,
+        "identity": train.identity,
+        "stratified": settings.timesteps.stratified,
+        "sample_posterior": data.sample_posterior,
+        "noise_offset": settings.noise_offset,
+    }
+    person = Sampler(
+        train, subject(config), role="person", slots=config.batch_size, caption_dropout=data.caption_dropout, **common
+    )
+    if not config.prior_slots:
+        return person, None
+    prompts, portraits = settings.prior.prompts, train
+    if settings.prior.mode == "images":
+        worded = prompts or [caption.replace("{subject}", config.class_word) for caption in train.captions]
+        count = settings.prior.images
+        portraits, prompts = class_portraits(family, encodings, worded, count, resolution, config.seed), []
+    prior = Sampler(portraits, config.class_word, role="prior", slots=config.prior_slots, prompts=prompts, **common)
+    return person, prior
+
+
+def _evaluation(config: TrainConfig, held_out: Portraits) -> Evaluation | None:
+    settings = config.evaluation
+    if not settings.every or not len(held_out):
+        return None
+    return Evaluation(held_out, settings, subject(config), config.seed, config.objective.background_floor)
+
+
+def _samples(config: TrainConfig, family: Family, resolution: int) -> Samples | None:
+    settings = config.samples
+    return Samples(settings, family, resolution, subject(config), config.seed) if settings.every else None
+
+
+def _prompts(person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, samples: Samples | None) -> set[str]:
+    prompts = set(person.all_prompts())
+    prompts |= set(prior.all_prompts()) if prior else set()
+    prompts |= set(evaluation.prompts) if evaluation else set()
+    return prompts | {*samples.prompts, samples.negative} if samples else prompts
+
+
+def _free(family: Family, keep_text: bool, keep_vae: bool) -> None:
+    kept = {**family.text_encoders} if keep_text else {}
+    if keep_vae:
+        kept["vae"] = family.vae
+    family.free_encoders()
+    family.parts.update(kept)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _data_digest(rows: Iterable[Mapping[str, Any]]) -> str:
+    digest = hashlib.sha256()
+    contents = [
+        hashlib.sha256(row["image"].tobytes() + row["mask"].tobytes() + row["caption"].encode()).hexdigest()
+        for row in rows
+    ]
+    for content in sorted(contents):
+        digest.update(content.encode())
+    return digest.hexdigest()
