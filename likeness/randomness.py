@@ -48,7 +48,7 @@ def permutation(n: int, seed: int, stream: str, *counters: int | str) -> npt.NDA
     return rng(seed, stream, *counters).permutation(n)
 
 
-def seed_torch(seed: int, stream: str, *counters: int | str) -> None:
+def place_torch(seed: int, stream: str, *counters: int | str) -> None:
     """Puts torch's own generators, of every device, where these arguments alone say.
 
     Only for what draws inside a model and takes no generator, as dropout does.

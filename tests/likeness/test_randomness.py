@@ -136,7 +136,7 @@ def test_dropout_is_a_pure_function_too() -> None:
     ones = torch.ones(1000)
     drawn = []
     for step in (3, 4, 3):
-        randomness.seed_torch(0, "dropout", "ana", step)
+        randomness.place_torch(0, "dropout", "ana", step)
         drawn.append(torch.nn.functional.dropout(ones))
         torch.rand(step)
     assert torch.equal(drawn[0], drawn[2])
