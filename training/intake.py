@@ -82,10 +82,11 @@ def check_files(
     kept = [photo for photo in examined if photo.identity is not None]
     kept = reject_duplicates(kept)
     kept, ambiguous = reject_others(kept, embedder.threshold)
-    return Report([photo.verdict for photo in examined], _findings(kept, ambiguous, settings))
+    return Report([photo.verdict for photo in examined], set_findings(kept, ambiguous, settings))
 
 
-def _findings(kept: list[Examined], ambiguous: bool, settings: IntakeSettings) -> list[Finding]:
+def set_findings(kept: list[Examined], ambiguous: bool, settings: IntakeSettings) -> list[Finding]:
+    """What is to be said of the accepted photographs together; `ambiguous`: two people are on equally many."""
     findings = []
     if ambiguous:
         reason = "the photos show two people equally often, and it cannot be told whose folder this is"

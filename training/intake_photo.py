@@ -86,7 +86,7 @@ def examine(path: Path, settings: IntakeSettings, finder: FaceFinder, embedder: 
     thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
     verdict = PhotoVerdict(path, "ok", "ok", width=photo.width, height=photo.height, thumbnail=thumbnail)
     rgb = np.asarray(photo)
-    _judge(verdict, rgb, settings, finder)
+    judge(verdict, rgb, settings, finder)
     face = verdict.face
     if verdict.verdict == "rejected" or face is None:
         return Examined(verdict)
@@ -102,8 +102,8 @@ def examine(path: Path, settings: IntakeSettings, finder: FaceFinder, embedder: 
     )
 
 
-def _judge(verdict: PhotoVerdict, rgb: Pixels, settings: IntakeSettings, finder: FaceFinder) -> None:
-    """Fills a verdict in, by the first thing found wrong, what spoils most first."""
+def judge(verdict: PhotoVerdict, rgb: Pixels, settings: IntakeSettings, finder: FaceFinder) -> None:
+    """Fills in the verdict on an RGB picture (height, width, 3) by the first thing found wrong, what spoils most first."""
     side = min(verdict.width, verdict.height)
     if side < settings.min_side:
         reason = f"only {verdict.width} x {verdict.height} pixels"

@@ -8,8 +8,9 @@ from likeness.faces.arrays import Floats
 from likeness.faces.face import CHIN, FOREHEAD, OVAL, Face
 
 # The mesh ends at the hairline and before the ears: its outline is stretched about its middle to take them in.
-_WIDER = 1.22
-_TALLER_ABOVE, _TALLER_BELOW = 1.45, 1.08
+_WIDER = 1.12
+_TALLER_ABOVE, _TALLER_BELOW = 1.35, 1.0
+_GROWN = 0.05  # of the face's size, all around: on the far side of a turned head a stretch adds next to nothing
 _FEATHER = 0.05  # of the face's size: the mask's edge is no edge for the loss
 
 
@@ -27,6 +28,8 @@ def face_weight(shape: tuple[int, int], face: Face, person: Floats | None = None
     x, y = outline @ across * _WIDER, outline @ down
     y = np.where(y < 0, y * _TALLER_ABOVE, y * _TALLER_BELOW)
     mask = _filled(shape, middle + x[:, None] * across + y[:, None] * down)
+    reach = max(1, round(_GROWN * face.size))
+    mask = np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)), np.float32)
     if person is not None:
         # The segmenter may miss parts of a face, the mesh does not: within its own outline it is believed.
         mask = np.maximum(mask * person, _filled(shape, outline + middle))

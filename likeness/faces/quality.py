@@ -5,6 +5,7 @@ of 234 synthetic photographs of 18 people (384 px, faces of 120 to 190 px, all s
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,8 +31,8 @@ _RIGHT_CHEEK = (346, 347, 330, 266, 425, 411, 352)
 class Exposure:
     """Luma of face and picture, all of [0, 1].
 
-    bright: 95th percentile on the face.  white: 99.5th percentile of the whole picture.  burnt: share of the face at the
-    top of the scale. Dark skin and under-exposure differ in `white`: under-exposed, nothing on the picture is bright.
+    bright: 95th percentile on the face.  white: 99.5th percentile of the whole picture.  burnt: share of the face where
+    two of three colours are at the top of the scale. Dark skin and under-exposure differ in `white`: under-exposed, nothing on the picture is bright.
     """
 
     bright: float
@@ -77,10 +78,11 @@ def exposure(rgb: Pixels, face: Face) -> Exposure:
     """Luma statistics of the face and the picture."""
     luma = _luma(rgb)
     skin = _inside(luma, face, OVAL)
+    second = np.median(_inside(rgb, face, OVAL), axis=-1)
     return Exposure(
         bright=float(np.percentile(skin, 95)) / 255,
         white=float(np.percentile(luma, 99.5)) / 255,
-        burnt=float((skin >= 250).mean()),
+        burnt=float((second >= 250).mean()),
     )
 
 
@@ -139,16 +141,17 @@ def _luma(rgb: Pixels) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
 
 
-def _inside(luma: Floats, face: Face, landmarks: tuple[int, ...]) -> Floats:
-    """Values of the pixels within a polygon of landmarks; mid-grey alone where the polygon is off the picture."""
-    height, width = luma.shape
+def _inside(picture: npt.NDArray[Any], face: Face, landmarks: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Values (N,) or (N, 3) of the pixels within a polygon of landmarks; one mid-grey pixel where it is off the picture."""
+    height, width = picture.shape[:2]
     points = face.landmarks[list(landmarks), :2]
     low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, [width, height])
     high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 0, [width, height])
-    part = luma[low[1] : high[1], low[0] : high[0]]
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    nothing = np.full((1, *picture.shape[2:]), 128, picture.dtype)
     if part.size == 0:
-        return np.full(1, 128, np.float32)
-    inside = np.zeros(part.shape, np.uint8)
+        return nothing
+    inside = np.zeros(part.shape[:2], np.uint8)
     cv2.fillPoly(inside, [np.round(points - low).astype(np.int32)], 1)
     values = part[inside > 0]
-    return values if len(values) >= _SMALLEST_REGION else np.full(1, 128, np.float32)
+    return values if len(values) >= _SMALLEST_REGION else nothing

@@ -1,0 +1,52 @@
+"""`likeness check` and `likeness prepare` as a person and a script meet them."""
+
+import json
+import shutil
+from datetime import date
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from likeness.person import Consent, Person
+from tests import photos
+from training.commands import register
+
+APP = typer.Typer()
+register(APP)
+RUN = CliRunner()
+
+
+@pytest.fixture
+def person(tmp_path):
+    made = Person.create(tmp_path / "ana", Consent(who="Nobody", basis="self", when=date(2026, 1, 1)))
+    for path in photos.selfies(photos.people()[0])[:5]:
+        shutil.copy(path, made.selfies)
+    (made.selfies / "words.jpg").write_text("no picture")
+    return made
+
+
+def test_a_usable_person_with_a_rejected_photo_is_status_0_and_leaves_a_sheet(person):
+    result = RUN.invoke(APP, ["check", str(person.folder)])
+    assert result.exit_code == 0, result.output
+    assert "not a picture" in result.output and "5 of 6" in result.output
+    assert Image.open(person.prepared / "intake.jpg").width > 500
+    assert json.loads((person.prepared / "intake.json").read_text())["accepted"] == 5
+
+
+def test_an_unusable_folder_is_status_1_and_json_is_only_json(tmp_path):
+    (tmp_path / "words.jpg").write_text("no picture")
+    result = RUN.invoke(APP, ["check", str(tmp_path), "--json", "--sheet", str(tmp_path / "sheet.png")])
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert not report["ok"]
+    assert report["photos"][0]["code"] == "not-an-image"
+    assert report["findings"][0]["code"] == "too-few"
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_prepare_says_what_it_made(person):
+    result = RUN.invoke(APP, ["prepare", str(person.folder), "--resolution", "32"])
+    assert result.exit_code == 0, result.output
+    assert "of 5 photographs, 1 of them held out" in result.output

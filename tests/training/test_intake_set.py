@@ -1,0 +1,37 @@
+"""Grouping by person, on vectors of known likeness."""
+
+import numpy as np
+
+from training.intake_set import person_groups
+
+
+def cosines(*people: tuple[int, float], between: float) -> np.ndarray:
+    """The matrix of people with so many photographs each, of such a likeness among themselves."""
+    total = sum(count for count, _ in people)
+    matrix = np.full((total, total), between)
+    start = 0
+    for count, own in people:
+        matrix[start : start + count, start : start + count] = own
+        start += count
+    np.fill_diagonal(matrix, 1)
+    return matrix
+
+
+def test_people_below_the_threshold_are_apart():
+    assert person_groups(cosines((4, 0.95), (2, 0.95), between=0.85), 0.9) == [[0, 1, 2, 3], [4, 5]]
+
+
+def test_a_stranger_above_the_threshold_is_known_by_the_groups_own_spread():
+    assert person_groups(cosines((5, 0.97), (1, 1), between=0.91), 0.9) == [[0, 1, 2, 3, 4], [5]]
+
+
+def test_a_varied_person_is_not_split():
+    assert person_groups(cosines((5, 0.94), (1, 1), between=0.92), 0.9) == [[0, 1, 2, 3, 4, 5]]
+    assert person_groups(cosines((5, 0.99), (1, 1), between=0.95), 0.9) == [[0, 1, 2, 3, 4, 5]]
+
+
+def test_the_order_of_the_photographs_does_not_matter():
+    matrix = cosines((4, 0.96), (3, 0.96), between=0.9)
+    order = np.random.default_rng(0).permutation(7)
+    groups = person_groups(matrix[np.ix_(order, order)], 0.9)
+    assert [sorted(order[group].tolist()) for group in groups] == [[0, 1, 2, 3], [4, 5, 6]]
