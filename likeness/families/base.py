@@ -32,6 +32,9 @@ class Recipe(Settings):
     steps: int = 30
     guidance_scale: float = 6.0
     guidance_rescale: float = 0.0
+    """Lin et al. 2023, arXiv 2305.08891: keeps guidance from over-exposing, above all with zero terminal SNR."""
+    negative: bool = True
+    """Whether the base knows what to make of a negative prompt; else guidance is away from the empty one."""
     scheduler: str = "base"
 
 
@@ -165,7 +168,10 @@ class Family(ABC):
     def recipe(self) -> Recipe:
         """The base's own `recipe.json` where there is one, else the family's defaults."""
         own = self.folder / RECIPE_FILE
-        return Recipe.load(own) if own.is_file() else self.default_recipe
+        if own.is_file():
+            return Recipe.load(own)
+        rescale = 0.7 if self.schedule.zero_terminal_snr else 0.0
+        return self.default_recipe.model_copy(update={"guidance_rescale": rescale})
 
     def _encoder(self, name: str) -> nn.Module:
         module = self.parts.get(name)

@@ -1,0 +1,1 @@
+"""From an adapter to headshots: styles, prompts, the renderer, ranking, finishing, credentials."""

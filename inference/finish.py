@@ -1,0 +1,51 @@
+"""Finishing: a drawn picture becomes a file of the size asked for, with credentials in it and its recipe beside it.
+
+The order matters: pixels, then XMP, and the C2PA signature last, for saving again would drop it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from PIL import Image, PngImagePlugin
+
+from inference.credentials import XMP, Signer
+from likeness import files
+
+Format = Literal["png", "jpeg", "webp"]
+SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+
+
+def enlarge(image: Image.Image, size: int | None) -> Image.Image:
+    """The picture with its longer side at `size` px (Lanczos); as it is with None."""
+    if size is None or max(image.size) == size:
+        return image
+    scale = size / max(image.size)
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+
+
+def encode(image: Image.Image, suffix: str, signer: Signer | None) -> bytes:
+    """The file's bytes: RGB pixels, XMP with the digital source type, and with a signer the C2PA manifest."""
+    buffer = io.BytesIO()
+    image = image.convert("RGB")
+    if suffix == ".png":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        image.save(buffer, "PNG", pnginfo=chunks)
+    elif suffix == ".webp":
+        image.save(buffer, "WEBP", quality=95, xmp=XMP)
+    else:
+        image.save(buffer, "JPEG", quality=95, subsampling=0, xmp=XMP)
+    return signer.sign(buffer.getvalue(), suffix) if signer else buffer.getvalue()
+
+
+def write(path: Path, image: Image.Image, record: Mapping[str, Any], signer: Signer | None) -> None:
+    """Write the picture, and `record` as JSON beside it; the record first, so that no picture is without one.
+
+    Raises LikenessError when the disk refuses.
+    """
+    files.write_json(path.with_suffix(".json"), record)
+    files.write_bytes(path, encode(image, path.suffix, signer))

@@ -1,0 +1,145 @@
+"""The renderer: one base and one adapter, loaded once; pictures that depend on their own seed and prompt alone.
+
+Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in. Around that is
+the stock diffusers pipeline, so that anybody can draw the same picture without us; `docs/rendering.md` shows how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from likeness.adapter import AdapterInfo, load_into
+from likeness.errors import LikenessError
+from likeness.families import Recipe, load_family
+from likeness.quiet import quiet
+from likeness.randomness import normal
+from likeness.settings import Settings
+
+LATENT_STREAM = "render"
+
+SCHEDULERS = {
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+
+
+class Sampling(Settings):
+    """How a picture is drawn. What is None is the base's own recipe."""
+
+    steps: int | None = Field(None, ge=1, le=1000)
+    guidance_scale: float | None = Field(None, ge=1)
+    guidance_rescale: float | None = Field(None, ge=0, le=1)
+    scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc"] | None = None
+    """Only deterministic ones: the seed is all the chance there is."""
+    width: int | None = Field(None, ge=8)
+    height: int | None = Field(None, ge=8)
+    """Pixels as drawn, before finishing. None: the base's resolution."""
+
+    def over(self, recipe: Recipe) -> Recipe:
+        """The recipe with what is set here in place of its own."""
+        given = self.model_dump(exclude_none=True, include=set(Recipe.model_fields))
+        return recipe.model_copy(update=given)
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """One picture."""
+
+    prompt: str
+    negative: str
+    seed: int
+
+
+class Renderer:
+    """A base with at most one adapter in it."""
+
+    def __init__(
+        self,
+        base: str,
+        adapter: Path | None = None,
+        device: str | None = None,
+        dtype: torch.dtype | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        """Load everything; `device` and `dtype` are the best of this machine by default.
+
+        Raises LikenessError when the base is not there or the adapter does not belong to it.
+        """
+        self.device = device or best_device()
+        self.dtype = dtype or (torch.float16 if self.device.startswith("cuda") else torch.float32)
+        self.family = load_family(base, self.dtype)
+        self.base = base
+        self.pipe: Any = self.family.pipeline()
+        self.info: AdapterInfo | None = None if adapter is None else load_into(self.pipe, adapter, base, weight)
+        self.pipe.to(self.device)
+        self._own_scheduler = self.pipe.scheduler
+
+    def render(self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = 4) -> list[Image.Image]:
+        """One RGB picture a job, in order. See `stream`."""
+        return list(self.stream(jobs, sampling, batch))
+
+    def stream(
+        self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = 4
+    ) -> Iterator[Image.Image]:
+        """The pictures as their batches are done. A job gives the same picture in any batch, within float rounding.
+
+        Raises LikenessError for a size that the base cannot draw.
+        """
+        sampling = sampling or Sampling()
+        recipe = sampling.over(self.family.recipe)
+        height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
+        self.family.latent_shape(height, width)
+        self._set_scheduler(recipe.scheduler)
+        for start in range(0, len(jobs), max(1, batch)):
+            yield from self._batch(jobs[start : start + max(1, batch)], recipe, height, width)
+
+    @torch.inference_mode()
+    def _batch(self, jobs: Sequence[RenderJob], recipe: Recipe, height: int, width: int) -> list[Image.Image]:
+        shape = self.family.latent_shape(height, width)
+        latents = torch.stack([initial_latents(job.seed, shape) for job in jobs])
+        words: dict[str, Any] = {"prompt": [job.prompt for job in jobs]}
+        if recipe.negative:
+            words["negative_prompt"] = [job.negative for job in jobs]
+        with quiet():
+            output = self.pipe(
+                **words,
+                latents=latents.to(self.device, self.dtype),
+                height=height,
+                width=width,
+                num_inference_steps=recipe.steps,
+                guidance_scale=recipe.guidance_scale,
+                guidance_rescale=recipe.guidance_rescale,
+            )
+        return list(output.images)
+
+    def _set_scheduler(self, name: str) -> None:
+        import diffusers
+
+        if name == "base":
+            self.pipe.scheduler = self._own_scheduler
+        elif name in SCHEDULERS:
+            self.pipe.scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(self._own_scheduler.config)
+        else:
+            raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
+
+
+def initial_latents(seed: int, shape: tuple[int, int, int]) -> Tensor:
+    """Standard normal latents (C, H, W), float32 on the CPU: all the chance that is in a picture."""
+    return normal(shape, seed, LATENT_STREAM)
+
+
+def best_device() -> str:
+    """cuda, mps or cpu: the first that this machine has."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,99 @@
+"""Pictures say that a machine drew them; a changed byte is noticed; the key stays with its owner."""
+
+import io
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import credentials, finish
+from inference.credentials import DIGITAL_SOURCE_TYPE, Signer
+from likeness.errors import LikenessError
+
+pytest.importorskip("c2pa")
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer(tmp_path_factory.mktemp("config") / "likeness" / "credentials")
+
+
+def picture() -> Image.Image:
+    ramp = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3)
+    return Image.fromarray(ramp.astype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_signed_picture_is_trusted_here_valid_elsewhere_and_invalid_once_changed(
+    signer: Signer, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"picture{suffix}"
+    path.write_bytes(finish.encode(picture(), suffix, signer))
+    verdict = credentials.verify(path, signer.folder)
+    assert verdict.state == "trusted" and verdict.source_type == DIGITAL_SOURCE_TYPE and not verdict.problems
+    assert credentials.verify(path, tmp_path / "no-roots").state == "valid"
+
+    data = bytearray(path.read_bytes())
+    data[-30] ^= 1  # in the pixels: the manifest lies at the front of PNG and JPEG, and WebP's chunks are all hashed
+    path.write_bytes(data)
+    assert credentials.verify(path, signer.folder).state == "invalid"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_xmp_gives_the_digital_source_type_also_without_a_signature(
+    signer: Signer, tmp_path: Path, suffix: str
+) -> None:
+    for data in (finish.encode(picture(), suffix, None), finish.encode(picture(), suffix, signer)):
+        with Image.open(io.BytesIO(data)) as image:
+            xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        assert DIGITAL_SOURCE_TYPE in (xmp.decode() if isinstance(xmp, bytes) else xmp)
+    path = tmp_path / f"plain{suffix}"
+    path.write_bytes(finish.encode(picture(), suffix, None))
+    assert credentials.verify(path, signer.folder).state == "unsigned"
+
+
+def test_png_pixels_are_untouched_by_signing(signer: Signer) -> None:
+    signed = Image.open(io.BytesIO(finish.encode(picture(), ".png", signer)))
+    assert np.array_equal(np.asarray(signed), np.asarray(picture()))
+
+
+def test_the_key_is_its_owners_alone_and_kept(signer: Signer) -> None:
+    key = signer.folder / "key.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600 and stat.S_IMODE(signer.folder.stat().st_mode) == 0o700
+    before = key.read_bytes()
+    Signer(signer.folder)
+    assert key.read_bytes() == before
+
+
+def test_another_installation_is_not_trusted(signer: Signer, tmp_path: Path) -> None:
+    other = Signer(tmp_path / "other")
+    path = tmp_path / "picture.png"
+    path.write_bytes(finish.encode(picture(), ".png", other))
+    assert credentials.verify(path, signer.folder).state == "valid"
+
+
+def test_the_key_lives_in_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert Signer().folder == tmp_path / "likeness" / "credentials"
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert credentials.credentials_folder() == Path.home() / ".config" / "likeness" / "credentials"
+
+
+def test_faults_are_one_clear_line(signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(LikenessError, match="cannot be read"):
+        credentials.verify(tmp_path / "nothing.png")
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(LikenessError, match="not a picture"):
+        credentials.verify(tmp_path / "a.txt")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "chain.pem").write_text("nonsense")
+    (tmp_path / "broken" / "key.pem").write_text("nonsense")
+    with pytest.raises(LikenessError, match="could not be signed") as caught:
+        finish.encode(picture(), ".png", Signer(tmp_path / "broken"))
+    assert "\n" not in str(caught.value)
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    with pytest.raises(LikenessError, match=r"likeness\[credentials\]"):
+        credentials.verify(tmp_path / "nothing.png")
