@@ -21,7 +21,14 @@ from training.samples import SampleSettings
 from training.tracking import TrackingSettings
 
 _MAY_CHANGE = (
-    "person", "steps", "checkpoint", "tracking", "evaluation", "samples", "gradient_accumulation", "gradient_checkpointing"
+    "person",
+    "steps",
+    "checkpoint",
+    "tracking",
+    "evaluation",
+    "samples",
+    "gradient_accumulation",
+    "gradient_checkpointing",
 )
 """Keys that a run can be gone on with when they have changed: none of them changes what the steps compute."""
 

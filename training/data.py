@@ -120,9 +120,9 @@ class Sampler:
             prompts=[prompt for *_, prompt in drawn],
         )
 
-    def torch_seed(self, step: int, slot: int) -> int:
-        """For what draws from torch's generator and cannot be told otherwise (dropout)."""
-        return randomness.integer(2**31, *self._key("torch", step, slot))
+    def place_dropout(self, step: int, slot: int) -> None:
+        """Dropout draws from torch's own generator: puts it where it would be had there been no slots before."""
+        randomness.place_torch(*self._key("dropout", step, slot))
 
     def _slot(self, step: int, slot: int) -> tuple[Tensor, Tensor, Tensor, str]:
         photo = self.portraits.photos[self._photo(step, slot)]
@@ -148,7 +148,10 @@ class Sampler:
         return (randomness.uniform(*self._key("timestep", step)) + slot / self.slots) % 1.0
 
     def _prompt(self, example: Example, step: int, slot: int) -> str:
-        if self.caption_dropout and randomness.uniform(*self._key("caption-dropout", step, slot)) < self.caption_dropout:
+        if (
+            self.caption_dropout
+            and randomness.uniform(*self._key("caption-dropout", step, slot)) < self.caption_dropout
+        ):
             return ""
         if self.prompts:
             return self.prompts[randomness.integer(len(self.prompts), *self._key("prompt", step, slot))]

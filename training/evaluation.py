@@ -37,7 +37,9 @@ class EvaluationSettings(Settings):
 class Evaluation:
     """The held-out portraits and the noise that they are looked at through."""
 
-    def __init__(self, held_out: Portraits, settings: EvaluationSettings, subject: str, seed: int, floor: float) -> None:
+    def __init__(
+        self, held_out: Portraits, settings: EvaluationSettings, subject: str, seed: int, floor: float
+    ) -> None:
         """``subject`` stands in the captions; ``floor`` is the loss's weight of the background."""
         examples = [example for photo in held_out.photos for example in photo]
         # Spread over the photos, when there are more crops than are asked for.

@@ -121,8 +121,9 @@ class Loop:
     def _forward(self, step: int, round_: int) -> tuple[Losses, Tensor]:
         """The losses of one round's share, and the timesteps of the person's samples."""
         parts, settings, device = self.parts, self.config.objective, self.accelerator.device
-        self._seed_dropout(step, round_)
-        batches = [parts.person.batch(step, self._share(self.config.batch_size, round_))]
+        share = self._share(self.config.batch_size, round_)
+        parts.person.place_dropout(step, share.start)
+        batches = [parts.person.batch(step, share)]
         if parts.prior is not None:
             batches.append(parts.prior.batch(step, self._share(self.config.prior_slots, round_)))
         count, schedule = len(batches[0].prompts), parts.family.schedule
@@ -151,12 +152,6 @@ class Loop:
         size = slots // (processes * self.config.gradient_accumulation)
         begin = (round_ * processes + self.accelerator.process_index) * size
         return range(begin, begin + size)
-
-    def _seed_dropout(self, step: int, round_: int) -> None:
-        """LoRA's dropout draws from torch's own generator: put it where it would be without the steps before."""
-        if self.config.method == "lora" and self.config.lora.dropout:
-            share = self._share(self.config.batch_size, round_)
-            torch.manual_seed(self.parts.person.torch_seed(step, share.start))
 
     def _measure(self, found: list[tuple[Losses, Tensor]]) -> None:
         total = torch.stack([cost.total.detach() for cost, _ in found]).mean()
@@ -206,7 +201,9 @@ class Loop:
         assert wanted is not None
         model, device = self.parts.model, self.accelerator.device
         encode = self.parts.family.encode_text if self.config.trains_text else self.parts.texts.stack
-        positive, negative = ({n: t.to(device) for n, t in encode(p).items()} for p in (wanted.prompts, [wanted.negative]))
+        positive, negative = (
+            {n: t.to(device) for n, t in encode(p).items()} for p in (wanted.prompts, [wanted.negative])
+        )
         images = wanted.draw(lambda x, t, c: model(x, t, c, None), positive, negative, device)
         samples.write(self.folder / "samples", images, self.done)
         tracking.log_images(self.accelerator, self.config.tracking, images, self.done)

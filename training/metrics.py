@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,6 +69,6 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def finite(values: dict[str, Any]) -> dict[str, Any]:
+def finite(values: dict[str, float]) -> dict[str, float | None]:
     """The values as JSON knows them: a loss that is not a number becomes None."""
-    return {key: None if value != value or abs(value) == float("inf") else value for key, value in values.items()}
+    return {key: value if math.isfinite(value) else None for key, value in values.items()}

@@ -87,11 +87,12 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
     base_sha256 = parts.family.sha256()
     if saved is not None:
         resume.check_sameness(saved.state, parts.data_digest, base_sha256, folder)
+    tracker_id: str = saved.state["tracker"] if saved is not None else tracking.new_id(label)
     state = {
         "config": config.model_dump(mode="json"),
         "data_digest": parts.data_digest,
         "base_sha256": base_sha256,
-        "tracker": saved.state["tracker"] if saved is not None else tracking.new_id(label),
+        "tracker": tracker_id,
     }
     loop = Loop(config, accelerator, parts, folder, state)
     if saved is not None:
@@ -101,7 +102,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
     if accelerator.is_main_process:
         resume.open_folder(config, folder, start, loop.done)
     accelerator.wait_for_everyone()
-    tracking.start(accelerator, config.tracking, folder, label, state["tracker"], loop.done)
+    tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
     for tracker in accelerator.trackers:
         tracker.store_init_configuration(tracking.config_values(config))
     loop.run()

@@ -134,7 +134,9 @@ def _samples(config: TrainConfig, family: Family, resolution: int) -> Samples | 
     return Samples(settings, family, resolution, subject(config), config.seed) if settings.every else None
 
 
-def _prompts(person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, samples: Samples | None) -> set[str]:
+def _prompts(
+    person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, samples: Samples | None
+) -> set[str]:
     prompts = set(person.all_prompts())
     prompts |= set(prior.all_prompts()) if prior else set()
     prompts |= set(evaluation.prompts) if evaluation else set()

@@ -134,9 +134,7 @@ def config_values(settings: Settings, prefix: str = "") -> dict[str, int | float
     return flat
 
 
-def log_images(
-    accelerator: Accelerator, settings: TrackingSettings, images: Sequence[Image.Image], step: int
-) -> None:
+def log_images(accelerator: Accelerator, settings: TrackingSettings, images: Sequence[Image.Image], step: int) -> None:
     """Sends sample pictures to TensorBoard and wandb, if the settings share them."""
     if not settings.share_images:
         return
@@ -173,6 +171,4 @@ def _wandb_options(settings: TrackingSettings, run_folder: Path, label: str, tra
     if mode == "auto":
         mode = "online" if wandb.login(prompt=False) else "offline"
     name = label if settings.share_names else tracker_id
-    return {
-        "dir": str(run_folder), "id": tracker_id, "name": name, "mode": mode, "resume": "allow", "settings": quiet
-    }
+    return {"dir": str(run_folder), "id": tracker_id, "name": name, "mode": mode, "resume": "allow", "settings": quiet}

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from likeness.errors import LikenessError
+from likeness.resources import configs
+from likeness.settings import dump
+from training.config import TrainConfig, differing_keys
+
+
+def config(**changes: object) -> TrainConfig:
+    return TrainConfig.parse({"person": "people/ana", **changes})
+
+
+@pytest.mark.parametrize("name", ["pocket", "sd15"])
+def test_the_shipped_configurations_load_and_say_what_they_say(name: str, tmp_path: Path) -> None:
+    found = TrainConfig.load(configs() / f"{name}.yaml", ["person=people/ana"])
+    copy = tmp_path / "config.yaml"
+    copy.write_text(dump(found))
+    assert TrainConfig.load(copy) == found
+
+
+def test_a_misspelt_key_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(LikenessError, match="objective.min_snr_gama.*objective.min_snr_gamma"):
+        TrainConfig.load(None, ["person=people/ana", "objective.min_snr_gama=5"])
+
+
+def test_names_are_made_of_base_and_method() -> None:
+    assert config().run_name == "pocket-lora"
+    assert config(base="org/Some_Model.v1", method="dreambooth").run_name == "some-model-v1-dreambooth"
+    assert config(name="second").run_name == "second"
+    with pytest.raises(LikenessError, match="run's name"):
+        config(name="../elsewhere")
+
+
+def test_only_what_changes_the_steps_counts_as_a_difference() -> None:
+    old = config().model_dump(mode="json")
+    harmless = config(steps=7, person="elsewhere/ana", tracking={"every": 5}, checkpoint={"keep": 9})
+    assert differing_keys(old, harmless.model_dump(mode="json")) == []
+    other = config(optim={"lr": 0.5}, seed=1).model_dump(mode="json")
+    assert differing_keys(old, other) == ["optim.lr", "seed"]
+
+
+def test_how_many_prior_samples_a_step_has() -> None:
+    assert config().prior_slots == 4
+    assert config(objective={"prior": {"batch_size": 2}}).prior_slots == 2
+    assert config(objective={"prior": {"mode": "none"}}).prior_slots == 0
+    assert config(objective={"prior": {"weight": 0}}).prior_slots == 0

@@ -1,0 +1,90 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from training.data import Example, Portraits, Sampler
+
+
+def portraits(photos: int = 5, crops: int = 3) -> Portraits:
+    def example(photo: int, crop: int) -> Example:
+        mean = torch.full((2, 4, 4), float(10 * photo + crop))
+        return Example(mean, torch.full_like(mean, 0.5), torch.ones(1, 4, 4), f"{{subject}} {crop}", f"photo {photo}")
+
+    return Portraits([example(photo, crop) for photo in range(photos) for crop in range(crops)])
+
+
+def sampler(**changes: object) -> Sampler:
+    settings: dict[str, object] = {
+        "portraits": portraits(),
+        "subject": "sks person",
+        "seed": 3,
+        "identity": "someone",
+        "role": "person",
+        "slots": 4,
+        "stratified": True,
+        "sample_posterior": True,
+        "noise_offset": 0.0,
+    }
+    return Sampler(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_slots_do_not_depend_on_how_a_step_is_split_nor_on_what_came_before() -> None:
+    whole = sampler().batch(9, range(4))
+    parts = [sampler().batch(9, share) for share in (range(2, 4), range(0, 2))][::-1]
+    for name in ("latents", "noise", "quantiles", "masks"):
+        joined = torch.cat([getattr(part, name) for part in parts])
+        assert torch.equal(joined, getattr(whole, name))
+    assert whole.prompts == parts[0].prompts + parts[1].prompts
+
+
+def test_every_photo_comes_once_in_a_pass_and_passes_differ() -> None:
+    one = sampler(sample_posterior=False)
+    seen = [int(value) // 10 for step in range(25) for value in one.batch(step, range(4)).latents[:, 0, 0, 0]]
+    passes = [tuple(seen[begin : begin + 5]) for begin in range(0, 100, 5)]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in passes)
+    assert len(set(passes)) > 10
+
+
+def test_the_order_in_which_portraits_were_read_does_not_matter() -> None:
+    forwards, backwards = portraits(), Portraits([e for photo in portraits().photos[::-1] for e in photo])
+    assert forwards.identity == backwards.identity
+    drawn = [sampler(portraits=found).batch(2, range(4)).latents for found in (forwards, backwards)]
+    assert torch.equal(*drawn)
+
+
+def test_another_seed_identity_or_role_draws_something_else() -> None:
+    here = sampler().batch(0, range(4)).noise
+    for change in ({"seed": 4}, {"identity": "another"}, {"role": "prior"}):
+        assert not torch.equal(here, sampler(**change).batch(0, range(4)).noise)
+
+
+def test_stratified_timesteps_fill_every_stratum_and_are_uniform() -> None:
+    quantiles = torch.stack([sampler().batch(step, range(4)).quantiles for step in range(200)])
+    assert bool(((quantiles >= 0) & (quantiles < 1)).all())
+    assert torch.equal((quantiles * 4).long().sort(dim=1).values, torch.arange(4).expand(200, 4))
+    assert float(quantiles[:, 0].mean()) == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_posterior_is_sampled_with_its_standard_deviation() -> None:
+    noisy, mean = sampler(), sampler(sample_posterior=False)
+    differences = [noisy.batch(s, range(4)).latents - mean.batch(s, range(4)).latents for s in range(60)]
+    assert float(torch.stack(differences).std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_noise_offset_moves_whole_channels() -> None:
+    plain, moved = sampler().batch(1, range(4)).noise, sampler(noise_offset=0.3).batch(1, range(4)).noise
+    constant = (moved - plain).flatten(2)
+    torch.testing.assert_close(constant, constant[..., :1].expand_as(constant))
+    assert float(constant.std()) > 0
+
+
+def test_prompts_are_worded_dropped_and_listed() -> None:
+    captions = Counter(p for step in range(50) for p in sampler(caption_dropout=0.25).batch(step, range(4)).prompts)
+    assert set(captions) == {"", "sks person 0", "sks person 1", "sks person 2"}
+    assert set(sampler(caption_dropout=0.25).all_prompts()) == set(captions)
+    assert captions[""] / 200 == pytest.approx(0.25, abs=0.1)
+    fixed = sampler(prompts=["a", "b"])
+    assert (
+        {p for step in range(10) for p in fixed.batch(step, range(4)).prompts} == {"a", "b"} == set(fixed.all_prompts())
+    )
