@@ -44,7 +44,7 @@ class DiscreteSchedule:
         """The schedule that a diffusers scheduler config describes (betas, zero-SNR rescaling, objective)."""
         from diffusers import DDPMScheduler
 
-        scheduler: Any = DDPMScheduler.from_config(dict(config))  # type: ignore[no-untyped-call]
+        scheduler: Any = DDPMScheduler.from_config(dict(config))
         return cls(scheduler.alphas_cumprod, scheduler.config.prediction_type)
 
     @property

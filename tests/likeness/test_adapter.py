@@ -190,7 +190,7 @@ def test_dreambooth_saves_whole_parts(base: Path, tmp_path: Path, text_encoder: 
     assert len(parameters) == len(adapter.adapter_state(family))
     with torch.no_grad():
         for number, parameter in enumerate(parameters):
-            parameter += 0.05 * normal(parameter.shape, 5, "training", number)
+            parameter.add_(0.05 * normal(parameter.shape, 5, "training", number))
     adapter.save(family, tmp_path / "adapter", info(family, "dreambooth"))
     assert (tmp_path / "adapter" / "text_encoder").exists() == text_encoder
     pipe = StableDiffusionPipeline.from_pretrained(base)

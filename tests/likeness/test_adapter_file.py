@@ -50,7 +50,8 @@ def layers(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> dict[str, n
 
 def kohya_file(pipe: StableDiffusionPipeline, path: Path, dtype: torch.dtype) -> dict[str, Tensor]:
     """Write a LoRA in kohya's names, rank and alpha differing between modules; gives the weight changes it means."""
-    state, changes = {}, {}
+    state: dict[str, Tensor] = {}
+    changes: dict[str, Tensor] = {}
     unet = layers(pipe.unet, (nn.Linear, nn.Conv2d))
     text = {f"text_model.{name}": layer for name, layer in layers(pipe.text_encoder, (nn.Linear,)).items()}
     for part, prefix, modules in (("unet", "lora_unet", unet), ("text_encoder", "lora_te", text)):

@@ -11,7 +11,8 @@ from PIL import Image
 
 from likeness import files
 from likeness.errors import LikenessError
-from likeness.families import Family, StableDiffusion, load_family
+from likeness.families import Family, load_family
+from likeness.families.stable_diffusion import StableDiffusion
 from tests.tiny import RESOLUTION, make_tiny_base
 
 PROMPTS = ["a photo of a person", "", "a headshot of a person, grey studio background, " + "and more words " * 20]
