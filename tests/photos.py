@@ -3,6 +3,7 @@
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,8 +49,8 @@ def with_sunglasses(rgb: Pixels, face: Face) -> Pixels:
         cv2.ellipse(lenses, (int(x), int(y + 0.06 * apart)), size, face.roll, 0, 360, 1, -1)
     left, right = ([int(v) for v in eye] for eye in face.eyes)
     cv2.line(lenses, left, right, 1, max(2, int(0.06 * apart)))
-    lenses = cv2.GaussianBlur(lenses, (0, 0), 0.8)[..., None]
-    return (rgb * (1 - lenses) + np.array([15, 15, 18]) * lenses).astype(np.uint8)
+    soft = np.asarray(cv2.GaussianBlur(lenses, (0, 0), 0.8))[..., None]
+    return (rgb * (1 - soft) + np.array([15, 15, 18]) * soft).astype(np.uint8)
 
 
 def stops(rgb: Pixels, change: float) -> Pixels:
@@ -63,8 +64,8 @@ def blurred(rgb: Pixels, face: Face, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma * face.size / 256))
 
 
-def save(path: Path, rgb: Pixels, **options: object) -> Path:
-    Image.fromarray(rgb).save(path, **options)
+def save(path: Path, rgb: npt.NDArray[Any], **options: int) -> Path:
+    Image.fromarray(rgb).save(path, None, **options)
     return path
 
 

@@ -92,7 +92,7 @@ class OnnxEmbedder:
         try:
             import onnxruntime
         except ImportError as error:
-            raise LikenessError("an ONNX recogniser needs onnxruntime", "pip install likeness[onnx]") from error
+            raise LikenessError("an ONNX recogniser needs onnxruntime", 'pip install "likeness[recogniser]"') from error
         try:
             return onnxruntime.InferenceSession(str(self._path), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises classes of its own that derive from Exception only
