@@ -29,7 +29,7 @@ clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
 
 $(STAMP): requirements.lock pyproject.toml
-	@for python in $(PYTHONS); do \
+	@found=; for python in $(PYTHONS); do \
 	    if "$$python" -c '$(SUITABLE)' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \

@@ -87,7 +87,7 @@ def _photographs_in(folder: Path) -> list[Path]:
         remedy = f"Give a folder with files that end in {', '.join(sorted(SUFFIXES))}"
         raise LikenessError("there are no photographs in this folder", remedy, folder)
     if len(photographs) < len(found):
-        typer.echo(f"{len(found) - len(photographs)} files that are not photographs stay where they are.")
+        typer.echo(f"Not photographs, and left where they are: {len(found) - len(photographs)}.")
     return photographs
 
 
