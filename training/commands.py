@@ -34,7 +34,8 @@ def check(
     from training.intake import check as check_folder
     from training.intake_report import contact_sheet, print_report
 
-    person = Person.open(path) if (path / "selfies").is_dir() else None
+    is_person = (path / "selfies").is_dir() or (path / "consent.json").is_file()
+    person = Person.open(path) if is_person else None
     report = check_folder(person.selfies if person else path, progress=_progress)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
