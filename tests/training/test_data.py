@@ -31,7 +31,7 @@ def sampler(**changes: object) -> Sampler:
 
 def test_slots_do_not_depend_on_how_a_step_is_split_nor_on_what_came_before() -> None:
     whole = sampler().batch(9, range(4))
-    parts = [sampler().batch(9, share) for share in (range(2, 4), range(0, 2))][::-1]
+    parts = [sampler().batch(9, share) for share in (range(2, 4), range(2))][::-1]
     for name in ("latents", "noise", "quantiles", "masks"):
         joined = torch.cat([getattr(part, name) for part in parts])
         assert torch.equal(joined, getattr(whole, name))

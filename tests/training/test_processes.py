@@ -1,0 +1,88 @@
+"""What only whole processes can show: death, several of them, and the trackers."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from likeness import randomness
+from likeness.person import Person
+
+ROOT = Path(__file__).parents[2]
+WEIGHTS = "pytorch_lora_weights.safetensors"
+# A large eps makes Adam move in proportion to the gradient, so that a wrong scale of it would show.
+RECIPE = ["lora.rank=2", "optim.lr=1.0", "optim.eps=1.0", "optim.weight_decay=0", "evaluation.every=0"]
+
+pytestmark = pytest.mark.slow
+
+
+def command(base: Path, person: Person, name: str, *more: str) -> list[str]:
+    settings = [f"base={base}", f"person={person.folder}", f"name={name}", *RECIPE, *more]
+    return [sys.executable, str(ROOT / "train.py"), *settings]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(arguments, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def kill_at(arguments: list[str], metrics: Path, step: int) -> None:
+    """Starts a run and kills it without warning as soon as it has logged ``step``."""
+    with subprocess.Popen(arguments, env=environment(), cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 600
+        while process.poll() is None and time.monotonic() < until:
+            if metrics.is_file() and f'"step": {step},' in metrics.read_text():
+                process.kill()
+                break
+            time.sleep(0.002)
+    assert process.returncode == -9, "the run was over before it could be killed"
+
+
+def test_killed_and_gone_on_with_twice_it_is_the_same_run(v_base: Path, person: Person) -> None:
+    steps = 40
+    more = (f"steps={steps}", "batch_size=2", "checkpoint.every=4", "optim.schedule=cosine")
+    run(command(v_base, person, "whole", *more))
+    seed = time.time_ns()
+    first = 5 + randomness.integer(12, seed, "first kill")
+    second = first + 5 + randomness.integer(12, seed, "second kill")
+    print(f"killed at steps {first} and {second}")
+    killed = command(v_base, person, "killed", *more)
+    for step in (first, second):
+        kill_at(killed, person.runs / "killed" / "metrics.jsonl", step)
+        assert not (person.adapters / "killed").exists()
+    run(killed)
+    adapters = [person.adapters / name / WEIGHTS for name in ("whole", "killed")]
+    assert adapters[0].read_bytes() == adapters[1].read_bytes()
+    lines = [(person.runs / name / "metrics.jsonl").read_text().splitlines() for name in ("whole", "killed")]
+    losses = [[(line["step"], line["loss"]) for line in map(json.loads, of_run)] for of_run in lines]
+    assert losses[0] == losses[1] and len(losses[0]) == steps
+
+
+def test_two_processes_make_the_adapter_of_one(v_base: Path, person: Person) -> None:
+    more = ("steps=6", "batch_size=4", "objective.min_snr_gamma=5", "optim.schedule=linear", "checkpoint.every=3")
+    alone = command(v_base, person, "alone", *more)
+    together = command(v_base, person, "together", *more, "gradient_accumulation=2")
+    launch = "-m accelerate.commands.launch --num_processes 2 --num_machines 1 --cpu --mixed_precision no"
+    run(alone)
+    run([sys.executable, *launch.split(), "--dynamo_backend", "no", "--main_process_port", "0", *together[1:]])
+    one, two = (load_file(person.adapters / name / WEIGHTS) for name in ("alone", "together"))
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
+    assert max(float(tensor.abs().max()) for key, tensor in one.items() if "lora_B" in key) > 1e-3, "nothing was learnt"
+    logs = [(person.runs / name / "metrics.jsonl").read_text().splitlines() for name in ("alone", "together")]
+    for line, other in zip(*(map(json.loads, log) for log in logs), strict=True):
+        assert (line["step"], line["lr"]) == (other["step"], other["lr"]), "the schedule counts steps, not processes"
+        assert line["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert line["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+    resumed = command(v_base, person, "together", *more, "gradient_accumulation=2", "steps=8")
+    run(resumed)
+    assert json.loads((person.adapters / "together" / "adapter.json").read_text())["steps"] == 8

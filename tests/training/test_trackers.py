@@ -1,0 +1,81 @@
+"""What wandb and TensorBoard get to see of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from likeness.person import Person
+from training.config import TrainConfig
+from training.run import train
+
+SECRETS = (b"zebulon", b"a photo of", b"quagmire")
+
+
+def run_tracked(base: Path, person: Person, **tracking: Any) -> Path:
+    config = {
+        "base": str(base),
+        "person": str(person.folder),
+        "name": "tracked-zebulon",
+        "steps": 4,
+        "batch_size": 2,
+        "lora": {"rank": 2},
+        "trigger": "quagmire",
+        "samples": {"every": 4, "count": 2, "steps": 1, "prompts": ["a photo of {subject}"]},
+        "tracking": {"trackers": ["wandb", "tensorboard"], **tracking},
+    }
+    train(TrainConfig.parse(config))
+    return person.runs / "tracked-zebulon"
+
+
+def wandb_run(folder: Path) -> tuple[bytes, list[Path]]:
+    """The records of the one offline run, and the media files beside them."""
+    (record,) = folder.glob("wandb/offline-run-*/*.wandb")
+    return record.read_bytes(), [path for path in record.parent.rglob("*") if path.suffix in (".png", ".jpg")]
+
+
+def tensorboard(folder: Path) -> EventAccumulator:
+    (events,) = {path.parent for path in folder.rglob("events.out.tfevents*")}
+    return EventAccumulator(str(events)).Reload()
+
+
+def test_trackers_get_curves_and_neither_pictures_nor_names(v_base: Path, person: Person) -> None:
+    folder = run_tracked(v_base, person)
+    assert len(list((folder / "samples").iterdir())) == 2
+    records, media = wandb_run(folder)
+    assert all(name in records for name in (b"loss_average", b"gradient_norm", b"images_per_second", b"optim.lr"))
+    assert not media and b"image-file" not in records and b"images/separated" not in records
+    assert not [secret for secret in SECRETS if secret in records]
+    curves = tensorboard(folder)
+    assert [event.step for event in curves.Scalars("loss")] == [1, 2, 3, 4]
+    assert curves.Tags()["images"] == []
+    for path in folder.rglob("events.out.tfevents*"):
+        assert not [secret for secret in SECRETS if secret in path.read_bytes()]
+
+
+def test_trackers_get_pictures_when_the_person_shares_them(v_base: Path, person: Person) -> None:
+    folder = run_tracked(v_base, person, share_images=True)
+    _, media = wandb_run(folder)
+    assert len(media) == 2
+    assert tensorboard(folder).Tags()["images"] != []
+
+
+def test_names_are_shown_only_on_request(v_base: Path, person: Person) -> None:
+    records, _ = wandb_run(run_tracked(v_base, person, share_names=True))
+    assert b"zebulon-tracked-zebulon" in records
+
+
+@pytest.mark.parametrize(("key", "logged_in", "mode"), [("auto", False, "offline"), ("auto", True, "online")])
+def test_wandb_is_online_only_when_logged_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, logged_in: bool, mode: str
+) -> None:
+    import wandb
+
+    from training import tracking
+
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(wandb, "login", lambda **how: asked.append(how) or logged_in)
+    settings = tracking.TrackingSettings.parse({"wandb_mode": key})
+    assert tracking._wandb_options(settings, tmp_path, "label", "id")["mode"] == mode
+    assert asked == [{"prompt": False}]
