@@ -2,12 +2,74 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+if TYPE_CHECKING:
+    from inference.headshots import RenderRequest
+    from likeness.person import Person
+
+SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
 
 
 def register(app: typer.Typer) -> None:
     """Adds this half's commands to the command line."""
+    app.command("render")(render)
     app.command("styles")(styles)
+    app.command("verify")(verify)
+
+
+def render(
+    folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
+    style: Annotated[str, typer.Option(help="A style's name, or a style file (*.yaml).")] = "studio-grey",
+    count: Annotated[int, typer.Option(min=1, help="Headshots to keep.")] = 8,
+    oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn for each headshot kept.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; the others follow on.")] = 0,
+    adapter: Annotated[str | None, typer.Option(help="The adapter's name, folder or file; the newest.")] = None,
+    weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
+    subject: Annotated[str | None, typer.Option(help="Words for the person; the adapter's own.")] = None,
+    base: Annotated[str | None, typer.Option(help="Base model; the one the adapter was trained on.")] = None,
+    size: Annotated[int, typer.Option(min=16, max=8192, help="Longer side of the pictures in px.")] = 1024,
+    format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++ or unipc.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
+    light: SlotOption = None,
+    background: SlotOption = None,
+    outfit: SlotOption = None,
+    framing: SlotOption = None,
+    expression: SlotOption = None,
+) -> None:
+    """Draw headshots of a person, rank them by likeness and write them into the person's folder."""
+    from inference.headshots import RenderRequest
+    from inference.prompts import compose
+    from inference.styles import find_style
+    from likeness.person import Person
+
+    person = Person.open(folder)
+    person.require_consent()
+    slots = {"light": light, "background": background, "outfit": outfit, "framing": framing, "expression": expression}
+    request = RenderRequest.parse(
+        {
+            "style": style,
+            "choices": {name: words for name, words in slots.items() if words is not None},
+            "count": count,
+            "oversample": oversample,
+            "seed": seed,
+            "subject": subject,
+            "size": size,
+            "format": format,
+            "batch": batch,
+            "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
+        }
+    )
+    compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
+    given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
+    _render(person, request, given, base, weight, device)
 
 
 def styles() -> None:
@@ -15,10 +77,62 @@ def styles() -> None:
     from inference.styles import SLOTS, load_styles
 
     for name, style in load_styles().items():
-        typer.secho(f"{name}", bold=True, nl=False)
+        typer.secho(name, bold=True, nl=False)
         typer.echo(f"  {style.description}")
         for slot in SLOTS:
             if slot in style.slots:
                 others = [option for option in style.slots[slot].options if option != style.slots[slot].default]
                 typer.echo(f"  {'--' + slot:<13} {' | '.join([style.slots[slot].default, *others])}")
     typer.echo("The first of each is taken unless you give another, or words of your own.")
+
+
+def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPEG or WebP picture.")]) -> None:
+    """Say whether a picture was made by a machine and whether it was changed since it was signed.
+
+    Exit status: 0 when the signature holds, 1 when it does not or there is none, 2 when the command itself was wrong.
+    """
+    from inference.credentials import verify as verify_picture
+
+    meanings = {
+        "trusted": "unchanged since this installation signed it",
+        "valid": "unchanged since it was signed, by a signer whom this installation does not know",
+        "invalid": "changed since it was signed, or the signature is damaged",
+        "unsigned": "it carries no content credentials",
+    }
+    verdict = verify_picture(path)
+    typer.echo(f"{verdict.state}: {meanings[verdict.state]}")
+    problems = "; ".join(verdict.problems)
+    for label, text in (("signer", verdict.signer), ("source", verdict.source_type), ("problems", problems)):
+        if text:
+            typer.echo(f"{label:<9} {text}")
+    if verdict.state not in ("trusted", "valid"):
+        raise typer.Exit(1)
+
+
+def _render(
+    person: Person, request: RenderRequest, adapter: Path, base: str | None, weight: float, device: str | None
+) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from inference import headshots
+    from inference.credentials import available
+    from inference.renderer import Renderer
+    from likeness.adapter import read_info
+
+    info = read_info(adapter)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("Loading the base", total=None)
+        renderer = Renderer(base or (info.base if info else "pocket"), adapter, device, weight=weight)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, description="Drawing", completed=done, total=total)
+
+        folder, shots = headshots.render(person, request, renderer, adapter, progress)
+    for shot in shots:
+        measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"
+        typer.echo(f"{shot.path}{measured}  {', '.join(shot.assessment.faults)}".rstrip())
+    typer.echo(f"Contact sheet: {folder / headshots.SHEET}")
+    if not available():
+        typer.echo("The pictures are not signed: pip install 'likeness[credentials]' adds signing.", err=True)

@@ -1,8 +1,8 @@
 """Content credentials: a picture says, signed, that a machine drew it.
 
-Two layers. XMP with IPTC's digital source type, which many sites read, and a C2PA manifest (c2pa.org, claim v2) bound to the
-pixels by a hash and signed with a key of this installation. The signature tells whether the picture was changed since; who
-signed is only known to those who were given our root certificate (`root.pem`).
+Two layers: XMP with IPTC's digital source type, which many sites read, and a C2PA manifest (c2pa.org, claim v2) bound
+to the pixels by a hash and signed with a key of this installation. The signature tells whether the picture was changed
+since; who signed is only known to those who were given our root certificate (`root.pem`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Signer:
         mime = MIME_TYPES[suffix.lower()]
         manifest = {"claim_generator_info": [{"name": "Likeness", "version": __version__}], "format": mime}
         signed = io.BytesIO()
-        # ta_url None: no time stamp, so that signing opens no connection. A thumbnail would weigh more than the picture.
+        # ta_url None: no time stamp, so signing opens no connection. A thumbnail would weigh more than the picture.
         info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, self._chain, self._key, None)
         settings = {"builder": {"thumbnail": {"enabled": False}}}
         try:

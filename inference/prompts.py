@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inference.styles import SLOTS, SUBJECT, Style
+from inference.styles import SLOTS, SUBJECT, SlotName, Style
 from likeness.errors import LikenessError
 
 
@@ -18,10 +18,10 @@ class Prompt:
     slots: dict[str, str]
 
 
-def compose(style: Style, choices: Mapping[str, str], subject: str) -> Prompt:
+def compose(style: Style, choices: Mapping[SlotName, str], subject: str) -> Prompt:
     """The prompt of a style for `subject` (trigger and class word), its slots filled by `choices`, else by defaults.
 
-    A choice is any text; an empty one leaves the slot out. Raises LikenessError for a slot that the style does not have.
+    A choice is any text; an empty one leaves the slot out. Raises LikenessError for a slot that the style lacks.
     """
     unknown = [name for name in choices if name not in style.slots]
     if unknown:

@@ -1,7 +1,7 @@
 """The renderer: one base and one adapter, loaded once; pictures that depend on their own seed and prompt alone.
 
-Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in. Around that is
-the stock diffusers pipeline, so that anybody can draw the same picture without us; `docs/rendering.md` shows how.
+Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in. Around that
+is the stock diffusers pipeline, so that anybody can draw the same picture without us; `docs/rendering.md` shows how.
 """
 
 from __future__ import annotations
@@ -79,8 +79,12 @@ class Renderer:
         self.dtype = dtype or (torch.float16 if self.device.startswith("cuda") else torch.float32)
         self.family = load_family(base, self.dtype)
         self.base = base
+        self.weight = weight
         self.pipe: Any = self.family.pipeline()
-        self.info: AdapterInfo | None = None if adapter is None else load_into(self.pipe, adapter, base, weight)
+        self.base_sha256 = self.family.sha256()
+        self.info: AdapterInfo | None = None
+        if adapter is not None:
+            self.info = load_into(self.pipe, adapter, base, weight, self.base_sha256)
         self.pipe.to(self.device)
         self._own_scheduler = self.pipe.scheduler
 

@@ -71,7 +71,7 @@ def load_styles(folder: Path | None = None) -> dict[str, Style]:
 
 
 def find_style(name_or_path: str) -> Style:
-    """The packaged style of that name, or the one in a YAML file of your own. Raises LikenessError when there is none."""
+    """The packaged style of that name, or the one in a YAML file of your own. Raises LikenessError for neither."""
     if name_or_path.endswith(".yaml"):
         return _read(Path(name_or_path))
     styles = load_styles()

@@ -29,6 +29,7 @@ from likeness.adapter_file import (
     load_into,
     lora_file,
     read_info,
+    weights_sha256,
 )
 from likeness.errors import LikenessError
 from likeness.families.base import Family, TargetPreset
@@ -46,6 +47,7 @@ __all__ = [
     "read_info",
     "save",
     "unfreeze",
+    "weights_sha256",
 ]
 
 PEFT_NAME = "default"
@@ -66,8 +68,8 @@ class LoraSettings(Settings):
 def inject(family: Family, settings: LoraSettings, seed: int) -> list[nn.Parameter]:
     """Freeze the base, put LoRA layers into it and return their parameters, float32, in a fixed order.
 
-    A is drawn as peft draws it, uniform within 1 / sqrt(fan in), but from the seed and the module's name alone; B is zero,
-    so that the function is the base's until the first step.
+    A is drawn as peft draws it, uniform within 1 / sqrt(fan in), but from the seed and the module's name alone; B is
+    zero, so that the function is the base's until the first step.
     """
     from peft import LoraConfig
 
@@ -192,7 +194,7 @@ def _lora_bytes(family: Family, info: AdapterInfo, dtype: torch.dtype) -> bytes:
 def _peft_state(module: nn.Module) -> dict[str, Tensor]:
     """LoRA tensors in the names of a diffusers file, the scale multiplied into B.
 
-    So the file's alpha equals its rank, and every reader applies it right, also those that know no alpha for this format.
+    So the file's alpha equals its rank, and every reader applies it right, also those that know no alpha here.
     """
     from peft import get_peft_model_state_dict
 

@@ -6,6 +6,7 @@ find its module with the right shape before anything is loaded, and is counted a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -96,10 +97,20 @@ def lora_file(path: Path) -> Path:
     return path
 
 
-def load_into(pipeline: Any, path: Path, base: str, weight: float = 1.0) -> AdapterInfo | None:
+def weights_sha256(path: Path) -> str:
+    """sha256 (hex) of an adapter's weights; of the parts' hashes, sorted by name, for DreamBooth."""
+    parts = sorted(path.glob("*/*.safetensors")) if path.is_dir() else []
+    if not parts:
+        return files.sha256(lora_file(path))
+    return hashlib.sha256("".join(files.sha256(part) for part in parts).encode()).hexdigest()
+
+
+def load_into(
+    pipeline: Any, path: Path, base: str, weight: float = 1.0, base_sha256: str | None = None
+) -> AdapterInfo | None:
     """Put an adapter into a stock pipeline at `weight` (1: as trained) and return what it says of itself.
 
-    `base` is the pipeline's base, by name, folder or Hub id. Raises LikenessError when the adapter is of another
+    `base` is the pipeline's base, by name, folder or Hub id, and `base_sha256` its hash where that is known already. Raises LikenessError when the adapter is of another
     family, when its shapes are not the base's, or when a part of it would be ignored. Another base of the same shapes
     is allowed, for people do render on relatives of the base they trained on; it is logged.
     """
@@ -109,7 +120,7 @@ def load_into(pipeline: Any, path: Path, base: str, weight: float = 1.0) -> Adap
         if info.family != family.name:
             what = f"this adapter is of the family {info.family}, and the base {base} is of {family.name}"
             raise LikenessError(what, f"Render it on its own base: --base {info.base}", path)
-        if info.base_sha256 != family.hash(base):
+        if info.base_sha256 != (base_sha256 or family.hash(base)):
             _log.warning("%s was trained on other weights than %s has: likeness may suffer", path, base)
     if info is not None and info.method == "dreambooth":
         _load_dreambooth(pipeline, path, weight)
@@ -150,10 +161,10 @@ def _not_applied(pipeline: Any, flat: Mapping[str, Tensor]) -> list[str]:
 
 
 def _read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
-    """{"unet": {"mid_block….lora_A.weight": tensor, …}, …}: a LoRA file of any format, in peft's names, alpha = rank.
+    """{"unet": {"mid_block….lora_A.weight": tensor, …}, …}: a LoRA file of any format in peft's names.
 
-    Every scale is multiplied into B, which leaves diffusers nothing to infer: its inference forgets alphas that differ
-    between modules. Raises LikenessError when a tensor belongs to no part of the pipeline.
+    Every scale is multiplied into B (alpha = rank), which leaves diffusers nothing to infer: its inference forgets alphas
+    that differ between modules. Raises LikenessError when a tensor belongs to no part of the pipeline.
     """
     raw, metadata = _read_tensors(path)
     unread = [key for key in raw if "dora_scale" in key]
@@ -180,7 +191,8 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as reader:
             header = reader.metadata() or {}
-            tensors = {key: reader.get_tensor(key).float() for key in reader.keys()}
+            names = reader.keys()
+            tensors = {name: reader.get_tensor(name).float() for name in names}
         return tensors, json.loads(header.get(LORA_SETTINGS_KEY, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise _damaged(path) from error
@@ -244,7 +256,7 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
             raise LikenessError(
                 f"this adapter does not fit the base: {folder}.{key} is {tuple(tensor.shape)} and the base's weight "
                 f"is {tuple(weight.shape)}",
-                "Render it on the base it was trained on",
+                "Render it on the base it was trained on: --base",
                 path,
             )
     if strays:

@@ -1,4 +1,4 @@
-"""Silencing the progress bars and warnings of diffusers and transformers around a call whose outcome we check ourselves."""
+"""Silencing the progress bars and warnings of diffusers and transformers around a call whose outcome we check."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Family(ABC):
         device: str | torch.device = "cpu",
         revision: str | None = None,
     ) -> Self:
-        """Load a base by name, folder or Hub id. Raises LikenessError when it is absent, of another family or broken."""
+        """A base by name, folder or Hub id. Raises LikenessError when it is absent, broken or of another family."""
         folder = source.locate(base, revision, dtype)
         found = source.pipeline_class_name(folder)
         if found != cls.pipeline_class:

@@ -86,8 +86,8 @@ class DiscreteSchedule:
     def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """Min-SNR-gamma loss weight (Hang et al. 2023, arXiv 2303.09556), (B,) float32.
 
-        In terms of the x0 loss the weight is min(snr, gamma); an epsilon loss is that of x0 times snr and a v loss is that
-        of x0 times snr + 1, hence the divisors.
+        In terms of the x0 loss the weight is min(snr, gamma); an epsilon loss is that of x0 times snr and a v loss
+        that of x0 times snr + 1, hence the divisors.
         """
         snr = self.snr(timesteps)
         divisor = snr if self.prediction_type == "epsilon" else snr + 1

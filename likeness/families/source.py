@@ -21,7 +21,7 @@ from likeness.yaml12 import YamlError, parse_yaml
 MODEL_INDEX = "model_index.json"
 LOW_PRECISION = (torch.float16, torch.bfloat16)
 
-# Stable Diffusion's safety checker is as large as its text encoder and blackens pictures it dislikes: it is never loaded.
+# Stable Diffusion's safety checker is as large as the text encoder and blackens pictures it dislikes: never loaded.
 NO_SAFETY_CHECKER = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
 

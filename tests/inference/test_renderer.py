@@ -1,0 +1,142 @@
+"""A picture is a function of its seed and its words; and anybody can draw it again with plain diffusers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference.renderer import SCHEDULERS, Renderer, RenderJob, Sampling, initial_latents
+from likeness import adapter
+from likeness.adapter import LoraSettings
+from likeness.errors import LikenessError
+from likeness.families import Family, load_family
+from tests.likeness.test_adapter import info, train_a_little
+from tests.tiny import RESOLUTION, PredictionType, make_tiny_base
+
+FEW = Sampling(steps=3)
+JOBS = [RenderJob(f"picture {number}", "bad", seed=10 + number) for number in range(5)]
+
+
+@pytest.fixture(scope="module", params=["epsilon", "v_prediction"])
+def base(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    prediction: PredictionType = request.param
+    return make_tiny_base(tmp_path_factory.mktemp("base") / "tiny", prediction)
+
+
+@pytest.fixture(scope="module")
+def lora(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    family: Family = load_family(str(base))
+    adapter.inject(family, LoraSettings(rank=2, alpha=3, text_encoder=True), seed=1)
+    train_a_little(family)
+    folder = tmp_path_factory.mktemp("lora") / "adapter"
+    adapter.save(family, folder, info(family))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def renderer(base: Path, lora: Path) -> Renderer:
+    return Renderer(str(base), lora, "cpu")
+
+
+def difference(one: Image.Image, other: Image.Image) -> int:
+    """The largest difference of two pictures, in 1/255."""
+    return int(np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16)).max())
+
+
+@pytest.mark.parametrize("scheduler", ["base", *SCHEDULERS])
+def test_batches_do_not_change_pictures(renderer: Renderer, scheduler: str) -> None:
+    sampling = FEW.model_copy(update={"scheduler": scheduler})
+    alone = [renderer.render([job], sampling)[0] for job in JOBS]
+    assert {image.size for image in alone} == {(RESOLUTION, RESOLUTION)}
+    for batch, jobs in ((2, JOBS), (5, JOBS), (3, JOBS[::-1])):
+        pictures = renderer.render(jobs, sampling, batch)
+        for job, picture in zip(jobs, pictures, strict=True):
+            assert difference(picture, alone[JOBS.index(job)]) <= 1
+    assert difference(alone[0], alone[1]) > 3
+
+
+def test_what_was_drawn_before_does_not_matter(renderer: Renderer) -> None:
+    first = renderer.render(JOBS[:1], FEW)[0]
+    torch.rand(10)
+    renderer.render(JOBS[1:], FEW)
+    assert difference(renderer.render(JOBS[:1], FEW)[0], first) == 0
+
+
+def test_seed_prompt_and_adapter_all_matter(renderer: Renderer, base: Path, lora: Path) -> None:
+    def draw(by: Renderer, prompt: str, seed: int) -> Image.Image:
+        return by.render([RenderJob(prompt, "", seed)], FEW)[0]
+
+    one = draw(renderer, "a", 0)
+    assert difference(one, draw(renderer, "a", 1)) > 3
+    assert difference(one, draw(renderer, "something else", 0)) > 0
+    assert difference(one, draw(Renderer(str(base), device="cpu"), "a", 0)) > 3
+    half = Renderer(str(base), lora, "cpu", weight=0.5)
+    assert difference(one, draw(half, "a", 0)) > 0
+
+
+def test_sizes(renderer: Renderer) -> None:
+    wide = renderer.render(JOBS[:1], Sampling(steps=2, width=48, height=32))[0]
+    assert wide.size == (48, 32)
+    with pytest.raises(LikenessError, match="33 x 32 px is not a size"):
+        renderer.render(JOBS[:1], Sampling(steps=2, width=33))
+
+
+def test_an_adapter_or_base_that_is_not_there(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(LikenessError, match="no such adapter"):
+        Renderer(str(base), tmp_path / "nothing", "cpu")
+    with pytest.raises(LikenessError, match="no base model"):
+        Renderer(str(tmp_path / "nothing"), None, "cpu")
+
+
+# The recipe in docs/rendering.md: the seed's latents without a line of ours.
+SCRIPT = """
+import hashlib, json, sys
+import numpy as np, torch
+from diffusers import StableDiffusionPipeline
+
+base, adapter, seed, prompt, negative, steps, guidance, rescale, out = sys.argv[1:]
+pipe = StableDiffusionPipeline.from_pretrained(base)
+pipe.load_lora_weights(adapter)
+
+key = hashlib.blake2b(json.dumps([int(seed), "render"]).encode(), digest_size=16, person=b"likeness-rng-1").digest()
+draw = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+side = pipe.unet.config.sample_size
+latents = draw.standard_normal((1, pipe.unet.config.in_channels, side, side), dtype=np.float32)
+
+image = pipe(
+    prompt, negative_prompt=negative, latents=torch.from_numpy(latents), num_inference_steps=int(steps),
+    guidance_scale=float(guidance), guidance_rescale=float(rescale),
+).images[0]
+image.save(out)
+assert not {"likeness", "inference", "training"} & set(sys.modules)
+"""
+
+
+@pytest.mark.parametrize("base", ["v_prediction"], indirect=True)
+def test_a_script_with_diffusers_alone_draws_the_same_picture(
+    renderer: Renderer, base: Path, lora: Path, tmp_path: Path
+) -> None:
+    job = RenderJob("a headshot of sks person, grey studio background", "blurry", seed=41)
+    ours = renderer.render([JOBS[0], job], FEW)[1]
+    recipe = FEW.over(renderer.family.recipe)
+    arguments = [base, lora, job.seed, job.prompt, job.negative]
+    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, tmp_path / "theirs.png"]
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    assert difference(Image.open(tmp_path / "theirs.png"), ours) <= 1
+
+
+def test_initial_latents_are_standard_normal() -> None:
+    latents = initial_latents(3, (4, 64, 64))
+    assert abs(float(latents.mean())) < 0.03 and abs(float(latents.std()) - 1) < 0.03
+    assert torch.equal(latents, initial_latents(3, (4, 64, 64)))
