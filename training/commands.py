@@ -1,4 +1,4 @@
-"""The commands of the training half: `likeness check`, `likeness prepare`."""
+"""The commands of the training half: `likeness check`, `likeness prepare`, `likeness train`, `likeness config show`."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,6 +12,10 @@ def register(app: typer.Typer) -> None:
     """Adds this half's commands to the command line."""
     app.command("check")(check)
     app.command("prepare")(prepare)
+    app.command("train")(train)
+    config = typer.Typer(help="Look at the settings of a training run.", no_args_is_help=True)
+    config.command("show")(show_config)
+    app.add_typer(config, name="config")
 
 
 def check(
@@ -68,6 +72,29 @@ def prepare(
     held_out = len({row["photo"] for row in portraits.select_columns(["photo", "split"]) if row["split"] == "held-out"})
     photos = len(set(portraits["photo"]))
     typer.echo(f"{len(portraits)} portraits of {photos} photographs, {held_out} of them held out: {where}")
+
+
+Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, such as configs/pocket.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")]
+
+
+def train(overrides: Overrides = None, config: Config = None) -> None:
+    """Train an adapter in this one process; `accelerate launch train.py` does the same with as many as there are GPUs.
+
+    Exit status: 0 when the adapter is written; 2 for a mistake; 75 when stopped and saved, to be gone on with.
+    """
+    from training.run import main
+
+    given = ["--config", str(config)] if config else []
+    raise typer.Exit(main([*given, *(overrides or [])]))
+
+
+def show_config(overrides: Overrides = None, config: Config = None) -> None:
+    """Print every setting of a run as it would be used, as YAML."""
+    from likeness.settings import dump
+    from training.config import TrainConfig
+
+    typer.echo(dump(TrainConfig.load(config, overrides or [])), nl=False)
 
 
 def _progress(files: Sequence[Path]) -> Iterable[Path]:

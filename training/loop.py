@@ -59,7 +59,7 @@ class Loop:
         if self.accelerator.scaler is not None and saved.optimizer["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(saved.optimizer["scaler"])
         if self.ema is not None and saved.ema is not None:
-            for name, average in zip(saved.trained, self.ema.shadow_params, strict=True):
+            for name, average in zip(adapter.adapter_state(self.parts.family), self.ema.shadow_params, strict=True):
                 average.copy_(saved.ema[name])
             self.ema.optimization_step = saved.step
         self.done = saved.step

@@ -83,7 +83,9 @@ class FrozenBase:
         self._dtype = dtype
         self._family = family
         if not self._switchable:
-            frozen = copy.deepcopy(family.denoiser).requires_grad_(False).eval().to(dtype)
+            frozen = copy.deepcopy(family.denoiser).requires_grad_(False).eval()
+            for parameter in frozen.parameters():
+                parameter.data = parameter.data.to(dtype)
             self._family = copy.copy(family)
             self._family.parts = {**family.parts, family.denoiser_folder: frozen}
 
@@ -123,7 +125,9 @@ def make_trainable(
         denoiser.enable_gradient_checkpointing()
         for encoder in family.text_encoders.values():
             any_encoder: Any = encoder
-            any_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            # The newer name of transformers 5.2x; the older one is deprecated there.
+            enable = getattr(any_encoder, "activation_checkpointing_enable", any_encoder.gradient_checkpointing_enable)
+            enable({"use_reentrant": False})
     # Dropout (LoRA's own) and gradient checkpointing of the text encoders are for training mode only.
     return model.train()
 

@@ -1,7 +1,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.resources import configs
 from likeness.settings import dump
@@ -46,3 +48,12 @@ def test_how_many_prior_samples_a_step_has() -> None:
     assert config(objective={"prior": {"batch_size": 2}}).prior_slots == 2
     assert config(objective={"prior": {"mode": "none"}}).prior_slots == 0
     assert config(objective={"prior": {"weight": 0}}).prior_slots == 0
+
+
+def test_the_resolved_configuration_is_shown(tmp_path: Path) -> None:
+    settings = ["--config", str(configs() / "pocket.yaml"), "person=people/ana", "optim.lr=0.25"]
+    shown = CliRunner().invoke(app, ["config", "show", *settings])
+    assert shown.exit_code == 0
+    copy = tmp_path / "config.yaml"
+    copy.write_text(shown.stdout)
+    assert TrainConfig.load(copy).optim.lr == 0.25

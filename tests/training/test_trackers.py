@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from likeness.person import Person
 from training.config import TrainConfig
@@ -36,14 +36,14 @@ def wandb_run(folder: Path) -> tuple[bytes, list[Path]]:
 
 
 def tensorboard(folder: Path) -> EventAccumulator:
-    (events,) = {path.parent for path in folder.rglob("events.out.tfevents*")}
-    return EventAccumulator(str(events)).Reload()
+    return EventAccumulator(str(folder / "likeness")).Reload()
 
 
 def test_trackers_get_curves_and_neither_pictures_nor_names(v_base: Path, person: Person) -> None:
     folder = run_tracked(v_base, person)
     assert len(list((folder / "samples").iterdir())) == 2
     records, media = wandb_run(folder)
+    assert records.count(b"loss_average") >= 4, "the curve has a point a step"
     assert all(name in records for name in (b"loss_average", b"gradient_norm", b"images_per_second", b"optim.lr"))
     assert not media and b"image-file" not in records and b"images/separated" not in records
     assert not [secret for secret in SECRETS if secret in records]
@@ -75,7 +75,12 @@ def test_wandb_is_online_only_when_logged_in(
     from training import tracking
 
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(wandb, "login", lambda **how: asked.append(how) or logged_in)
+
+    def login(**how: Any) -> bool:
+        asked.append(how)
+        return logged_in
+
+    monkeypatch.setattr(wandb, "login", login)
     settings = tracking.TrackingSettings.parse({"wandb_mode": key})
     assert tracking._wandb_options(settings, tmp_path, "label", "id")["mode"] == mode
     assert asked == [{"prompt": False}]
