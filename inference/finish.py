@@ -47,5 +47,10 @@ def write(path: Path, image: Image.Image, record: Mapping[str, Any], signer: Sig
 
     Raises LikenessError when the disk refuses.
     """
-    files.write_json(path.with_suffix(".json"), record)
-    files.write_bytes(path, encode(image, path.suffix, signer))
+    beside = path.with_suffix(".json")
+    files.write_json(beside, record)
+    try:
+        files.write_bytes(path, encode(image, path.suffix, signer))
+    except BaseException:  # an interruption too: a record without its picture would mislead
+        beside.unlink(missing_ok=True)
+        raise

@@ -45,9 +45,9 @@ def load_parts(folder: Path, pipeline_class: str, dtype: torch.dtype, device: st
     """Components of the pipeline in `folder`, by folder name, modules in `dtype` on `device`. Raises LikenessError."""
     import diffusers
 
-    cls = getattr(diffusers, pipeline_class)
     failure: Exception | None = None
     with quiet():
+        cls = getattr(diffusers, pipeline_class)  # imported only now, with remarks of its own
         for variant in _variants(dtype):
             try:
                 pipe = cls.from_pretrained(

@@ -185,7 +185,7 @@ def test_a_disk_that_fills_up_leaves_whole_files(
     (folder,) = person.headshots.iterdir()
     assert [path.name for path in folder.glob("*.png")] == ["000007.png"]
     Image.open(folder / "000007.png").load()
-    assert not list(folder.glob(".*"))
+    assert {path.suffix for path in folder.glob("000008*")} == set() and not list(folder.glob(".*"))
 
 
 @pytest.fixture(scope="module")
