@@ -62,10 +62,10 @@ def test_pictures_are_encoded_and_decoded_as_the_stock_pipeline_does(
     pixels = torch.rand(2, 3, RESOLUTION, RESOLUTION, generator=torch.Generator().manual_seed(0)) * 2 - 1
     mean, std = family.encode_image(pixels)
     posterior = stock.vae.encode(pixels).latent_dist
-    torch.testing.assert_close((mean, std), (posterior.mean * 0.5, posterior.std * 0.5), rtol=0, atol=1e-6)
+    torch.testing.assert_close((mean, std), (posterior.mean * 0.5, posterior.std * 0.5), rtol=0, atol=1e-5)
     assert mean.shape[1:] == family.latent_shape(RESOLUTION, RESOLUTION)
     theirs = stock.image_processor.postprocess(stock.vae.decode(mean / 0.5).sample, output_type="pt")
-    torch.testing.assert_close(family.decode_latents(mean) / 2 + 0.5, theirs, rtol=0, atol=1e-6)
+    torch.testing.assert_close(family.decode_latents(mean) / 2 + 0.5, theirs, rtol=0, atol=1e-5)
 
 
 def test_prediction_is_the_denoisers(family: Family, stock: StableDiffusionPipeline) -> None:
@@ -116,7 +116,8 @@ def test_the_recipe_and_licence_come_with_the_base_where_it_has_them(base: Path,
     own = tmp_path / "own"
     shutil.copytree(base, own)
     assert load_family(str(own)).licence == "creativeml-openrail-m"
-    assert load_family(str(own)).recipe == StableDiffusion.default_recipe
+    usual = StableDiffusion.default_recipe.model_dump()
+    assert load_family(str(own)).recipe.model_dump() == usual | {"guidance_rescale": 0.7}  # for its zero terminal SNR
     (own / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A base\n")
     files.write_json(own / "recipe.json", {"steps": 12, "guidance_scale": 2.5})
     family = load_family(str(own))
