@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,27 @@ class Start:
 
     checkpoint: Path | None
     finished: bool
+
+
+@contextmanager
+def only_one(person: Person, run_name: str) -> Iterator[None]:
+    """Holds the run for this process while entered. Raises LikenessError when another one is at it.
+
+    The kernel lets go of the lock however the process ends.
+    """
+    path = person.runs / f".{run_name}.lock"
+    with files.explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(path, "w")  # noqa: SIM115
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            what = "another process is training this run now"
+            raise LikenessError(
+                what, "Wait for it, or give this one another name=...", person.runs / run_name
+            ) from error
+        yield
 
 
 def find_start(config: TrainConfig, person: Person) -> Start:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from training import checkpoint, resume, tracking
 from training.config import TrainConfig
 from training.loop import Loop
 from training.setup import DTYPES, Parts, assemble
-from training.signals import EXIT_INTERRUPTED, Interrupted
+from training.signals import EXIT_INTERRUPTED, Interrupted, leave_with_launcher
 
 _PATIENCE = timedelta(hours=2)
 """For the processes that wait while the main one encodes, evaluates or draws."""
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--config", type=Path, help="a YAML file of settings")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
     options = parser.parse_intermixed_args(arguments)
+    leave_with_launcher()
     speaks = int(os.environ.get("RANK", "0")) == 0
     try:
         folder = train(TrainConfig.load(options.config, options.overrides))
@@ -99,17 +101,18 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         loop.restore(saved)
     # Every process has looked at the folder by now; one of them may change it.
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        resume.open_folder(config, folder, start, loop.done)
-    accelerator.wait_for_everyone()
-    tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
-    for tracker in accelerator.trackers:
-        tracker.store_init_configuration(tracking.config_values(config))
-    loop.run()
-    if accelerator.is_main_process:
-        with loop.averaged():
-            _save(config, parts, base_sha256, person.adapters / config.run_name)
-    accelerator.wait_for_everyone()
+    with resume.only_one(person, config.run_name) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            resume.open_folder(config, folder, start, loop.done)
+        accelerator.wait_for_everyone()
+        tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
+        for tracker in accelerator.trackers:
+            tracker.store_init_configuration(tracking.config_values(config))
+        loop.run()
+        if accelerator.is_main_process:
+            with loop.averaged():
+                _save(config, parts, base_sha256, person.adapters / config.run_name)
+        accelerator.wait_for_everyone()
 
 
 def _accelerator(config: TrainConfig, folder: Path) -> Accelerator:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 EXIT_INTERRUPTED = os.EX_TEMPFAIL
 """Exit status (75) of a run that was asked to stop, saved itself and goes on when it is started again."""
@@ -19,6 +23,17 @@ class Interrupted(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(step)
         self.step = step
+
+
+def leave_with_launcher() -> None:
+    """Makes the kernel send SIGTERM to this process when the launcher that started it dies (Linux; else nothing).
+
+    accelerate's launcher dies of SIGTERM without a word to its children, which would train on, unseen, while a scheduler
+    starts the run a second time. Without a launcher nothing is done: a run started from a shell may outlive it.
+    """
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ or "TORCHELASTIC_RUN_ID" in os.environ
+    if launched and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class StopRequest:

@@ -16,6 +16,7 @@ from likeness.person import Person
 from training import checkpoint
 from training.config import TrainConfig
 from training.loop import Loop
+from training.resume import only_one
 from training.run import main, train
 from training.signals import EXIT_INTERRUPTED, Interrupted
 
@@ -161,6 +162,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     person.runs.write_text("a file where a folder should be")
     assert main([f"base={v_base}", f"person={person.folder}", "steps=1"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(v_base: Path, person: Person) -> None:
+    with only_one(person, "run"), pytest.raises(LikenessError, match="another process is training this run"):
+        train(config(v_base, person))
+    train(config(v_base, person))
 
 
 def test_without_consent_nobody_is_trained(v_base: Path, person: Person) -> None:
