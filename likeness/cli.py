@@ -77,6 +77,20 @@ def show(folder: FolderArgument) -> None:
     typer.echo(f"headshots  {_count(person.headshots)}")
 
 
+@app.command("demo")
+def demo(
+    into: Annotated[Path, typer.Option(help="The folder for everything that it makes.")] = Path("demo"),
+    count: Annotated[int, typer.Option(min=1, help="Headshots of each style.")] = 2,
+    setting: Annotated[list[str] | None, typer.Option(help="A setting of the training, such as steps=100.")] = None,
+) -> None:
+    """Take a bundled person, who does not exist, through everything: selfies, training, headshots, and how like they are."""
+    from rich.console import Console
+
+    from likeness.demo import demo as run
+
+    run(into, count, setting or [], Console())
+
+
 def _photographs_in(folder: Path) -> list[Path]:
     from likeness.images import SUFFIXES
     from likeness.person import regular_files

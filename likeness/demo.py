@@ -1,0 +1,141 @@
+"""``likeness demo``: a bundled person, who does not exist, goes the whole way that a real person goes.
+
+Nothing here is particular to that person: each step is the function behind ``likeness check``, ``train.py`` and ``likeness
+render``. What the demo adds is the measurement at the end: how like the held-out selfies the headshots are, against the
+same prompts and seeds drawn without the adapter, and against everybody else of the bundled cohort.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from inference.headshots import RenderRequest, render
+from inference.renderer import Renderer, RenderJob
+from likeness import resources
+from likeness.adapter import read_info
+from likeness.errors import LikenessError
+from likeness.faces import FaceFinder, Reference, embedder
+from likeness.faces.panel import Panel, Score
+from likeness.files import explained, write_image, write_json
+from likeness.person import Consent, Person
+from likeness.sheets import tile
+from training.config import TrainConfig
+from training.intake import check
+from training.intake_report import contact_sheet, print_report
+from training.prepare import load_portraits
+from training.run import train
+
+PERSON = "p900015"
+STYLES = ("corporate", "warm-studio", "black-and-white", "outdoor", "office", "academic", "creative", "medical")
+SELFIES_OF_OTHERS = 4
+"""Enough to tell the others apart from the person; each costs a fifth of a second."""
+COLUMNS = 8
+
+
+def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path:
+    """Runs all of it in the folder `into`, going on from what is there; returns the contact sheet.
+
+    `count`: headshots of each style. `overrides`: settings of the training as key=value. Raises LikenessError.
+    """
+    started = time.monotonic()
+    person = _person(into / "people" / PERSON)
+    console.rule("1 of 4: the selfies")
+    report = check(person.selfies)
+    print_report(report, console)
+    write_image(into / "selfies.jpg", contact_sheet(report))
+
+    console.rule("2 of 4: training")
+    recipe = resources.configs() / "pocket.yaml"
+    adapter = train(TrainConfig.load(recipe, [f"person={person.folder}", *overrides]))
+
+    console.rule("3 of 4: headshots")
+    headshots = _render(person, adapter, count, console)
+
+    console.rule("4 of 4: whom do they look like?")
+    sheet = _measure(person, adapter, headshots, into, console)
+    console.print(f"{(time.monotonic() - started) / 60:.1f} minutes. The contact sheet:", style="bold")
+    console.print(str(sheet), soft_wrap=True)
+    return sheet
+
+
+def _person(folder: Path) -> Person:
+    """The bundled person's folder, made as `likeness person create` makes it."""
+    if folder.is_dir():
+        return Person.open(folder)
+    note = "drawn, not photographed: this person does not exist"
+    person = Person.create(folder, Consent(who="nobody", basis="written-release", when=date(2026, 11, 23), note=note))
+    for path in sorted((resources.assets() / "cohort" / folder.name).glob("selfie_*.jpg")):
+        with explained(person.selfies):
+            shutil.copyfile(path, person.selfies / path.name)
+    return person
+
+
+def _render(person: Person, adapter: Path, count: int, console: Console) -> list[Path]:
+    """The headshots, style by style, best first. The base is loaded once."""
+    renderer, made = Renderer(resources.base("pocket"), adapter), []
+    for number, style in enumerate(track(STYLES, "Drawing", console=console, transient=True)):
+        request = RenderRequest(style=style, count=count, size=512, seed=1000 * number)
+        made += [shot.path for shot in render(person, request, renderer, adapter)[1]]
+    return made
+
+
+def _measure(person: Person, adapter: Path, headshots: list[Path], into: Path, console: Console) -> Path:
+    """Scores the headshots, and the same prompts without the adapter; writes report.json and the contact sheet."""
+    records = [json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in headshots]
+    pictures = [Image.open(path).convert("RGB") for path in headshots]
+    jobs = [RenderJob(record["prompt"], record["negative_prompt"], record["seed"]) for record in records]
+    without = Renderer(resources.base("pocket")).render(jobs)
+    held_out = _held_out(person, adapter)
+    panel = _panel(person, held_out, console)
+    scores = {"headshots": panel.score(pictures), "without adapter": panel.score(without)}
+    about = {"people": 1 + len(panel.others), "held_out": sorted(held_out), "recogniser": panel.embedder.id}
+    write_json(into / "report.json", about | {name: asdict(score) for name, score in scores.items()})
+    _print_scores(scores, 1 + len(panel.others), console)
+
+    selfies = person.selfie_files()[:COLUMNS]
+    tiles = [Image.open(path).convert("RGB") for path in selfies] + pictures
+    captions = [f"selfie{', held out' if path.name in held_out else ''}" for path in selfies]
+    captions += [f"{record['style']}\nlikeness {record['assessment']['likeness'] or 0:.2f}" for record in records]
+    sheet = into / "contact-sheet.jpg"
+    write_image(sheet, tile(tiles, captions, COLUMNS, 192), quality=90)
+    return sheet
+
+
+def _held_out(person: Person, adapter: Path) -> set[str]:
+    """The names of the selfies that the adapter was not trained on."""
+    info = read_info(adapter)
+    if info is None or info.resolution is None:
+        raise LikenessError("this adapter does not say how it was made", "Remove it and run the demo again", adapter)
+    portraits = load_portraits(person, info.resolution).select_columns(["photo", "split"])
+    return {row["photo"] for row in portraits if row["split"] == "held-out"}
+
+
+def _panel(person: Person, held_out: set[str], console: Console) -> Panel:
+    finder, recogniser = FaceFinder(), embedder()
+    photos = person.selfie_files()
+    whole = Reference.of(photos, finder, recogniser)
+    reference = whole.subset([row for row, path in enumerate(photos) if path.name in held_out])
+    cohort = sorted(path for path in (resources.assets() / "cohort").iterdir() if path.is_dir())
+    others = [
+        sorted(folder.glob("selfie_*.jpg"))[:SELFIES_OF_OTHERS] for folder in cohort if folder.name != person.name
+    ]
+    with console.status(f"Looking at {len(others)} other people"):
+        return Panel(reference, others, finder, recogniser)
+
+
+def _print_scores(scores: dict[str, Score], people: int, console: Console) -> None:
+    table = Table("", "likeness", f"rank among {people}", "liker to them than to anyone else", "with a face", box=None)
+    for label, score in scores.items():
+        table.add_row(label, f"{score.likeness:.2f}", str(score.rank), f"{score.rank_1:.0%}", f"{score.faces:.0%}")
+    console.print(table)
+    console.print("likeness: 1.00 is how like the person's own photographs are to each other, 0.00 is somebody else.")

@@ -1,0 +1,61 @@
+"""Whom do pictures look like: the person, or one of many others?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from likeness.errors import LikenessError
+from likeness.faces.arrays import Floats
+from likeness.faces.detect import FaceFinder
+from likeness.faces.embed import FaceEmbedder
+from likeness.faces.reference import Reference, embed_photo
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a recogniser says of a set of pictures.
+
+    likeness: mean on the person's own scale (`Reference.likeness`); a picture without a face counts as 0.
+    rank: the person's place among all people by the pictures' mean cosine; 1 is best.
+    rank_1: share of the pictures that are liker to the person than to anybody else.
+    faces: share of the pictures with a face.
+    """
+
+    likeness: float
+    rank: int
+    rank_1: float
+    faces: float
+
+
+class Panel:
+    """A person and others, each by photographs; all that is drawn of the person is compared with all of them."""
+
+    def __init__(self, person: Reference, others: Sequence[Sequence[Path]], finder: FaceFinder, embedder: FaceEmbedder):
+        """`others`: photographs of each of the other people. Raises LikenessError for one of whom no face is found."""
+        self.person, self.finder, self.embedder = person, finder, embedder
+        self.others: list[Floats] = []
+        for photos in others:
+            vectors = [vector for path in photos if (vector := embed_photo(path, finder, embedder)) is not None]
+            if not vectors:
+                raise LikenessError("none of these photographs has a face", path=photos[0].parent)
+            self.others.append(np.stack(vectors))
+
+    def score(self, pictures: Sequence[Image.Image]) -> Score:
+        """Raises LikenessError when no picture has a face."""
+        found = [embed_photo(picture, self.finder, self.embedder) for picture in pictures]
+        vectors = [vector for vector in found if vector is not None]
+        if not vectors:
+            raise LikenessError("none of the pictures has a face", "Look at them")
+        own = np.array([self.person.raw(vector) for vector in vectors])
+        theirs = np.array([[(other @ vector).mean() for vector in vectors] for other in self.others])
+        return Score(
+            likeness=float(sum(self.person.likeness(vector) for vector in vectors) / len(pictures)),
+            rank=1 + int((theirs.mean(axis=1) >= own.mean()).sum()),
+            rank_1=float((own > theirs.max(axis=0)).sum() / len(pictures)),
+            faces=len(vectors) / len(pictures),
+        )

@@ -1,0 +1,124 @@
+"""Train the pocket base's denoiser and text encoder on the latents of shown pictures.
+
+v-prediction (Salimans & Ho 2022, arXiv:2202.00512) on a schedule with zero terminal SNR (Lin et al. 2023,
+arXiv:2305.08891), with min-SNR weights (Hang et al. 2023, arXiv:2303.09556).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.training_utils import compute_snr
+from torch import Tensor
+from transformers import CLIPTextModel
+
+from .fit import fit
+from .pictures import Shot, View, caption, show
+from .settings import BaseSettings, DenoiserSettings
+
+
+def build_scheduler() -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        timestep_spacing="trailing",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+    )
+
+
+def build_denoiser(settings: DenoiserSettings, latent_channels: int, latent_size: int) -> UNet2DConditionModel:
+    levels = len(settings.channels)
+    return UNet2DConditionModel(
+        sample_size=latent_size,
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=settings.channels,
+        down_block_types=("CrossAttnDownBlock2D",) * levels,
+        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        layers_per_block=settings.layers_per_block,
+        cross_attention_dim=settings.text_width,
+        # diffusers calls the number of heads "attention_head_dim" here (diffusers issue 2011).
+        attention_head_dim=settings.heads,
+    )
+
+
+@torch.no_grad()
+def encode_views(
+    vae: AutoencoderKL, shots: list[Shot], pixels: Tensor, settings: BaseSettings, device: torch.device
+) -> tuple[Tensor, list[str]]:
+    """Latent means (N * views, C, h, w), float16, and a caption for each; the scaling factor is set on `vae` from them."""
+    latents, captions, batch = [], [], 32
+    jobs = [(index, view) for index in range(len(shots)) for view in range(settings.denoiser.views)]
+    started = time.time()
+    for first in range(0, len(jobs), batch):
+        shown = []
+        for index, number in jobs[first : first + batch]:
+            rng = np.random.default_rng([settings.seed, 2, index, number])
+            view = View.draw(rng)
+            shown.append(show(pixels[index], view))
+            captions.append(caption(shots[index], view, rng))
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
+            mean = vae.encode(torch.stack(shown).to(device)).latent_dist.mean
+        latents.append(mean.half().cpu())
+        if first // batch % 50 == 0:
+            print(f"encoded {first} of {len(jobs)}, {first / (time.time() - started):.0f} a second", flush=True)
+    stacked = torch.cat(latents)
+    vae.register_to_config(scaling_factor=float(1 / stacked.float().std()))
+    return stacked, captions
+
+
+class Denoising(torch.nn.Module):
+    """Denoiser and text encoder as one module from latents to loss, which is what data parallelism wants."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, gamma: float) -> None:
+        super().__init__()
+        self.unet, self.text_encoder, self.gamma = unet, text_encoder, gamma
+        self.scheduler = build_scheduler()
+
+    def forward(self, latents: Tensor, tokens: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Mean min-SNR-weighted v loss of scaled latents (B, C, h, w) under captions (B, L)."""
+        noisy = self.scheduler.add_noise(latents, noise, timesteps)
+        target = self.scheduler.get_velocity(latents, noise, timesteps)
+        made = self.unet(noisy, timesteps, self.text_encoder(tokens)[0]).sample.float()
+        snr = compute_snr(self.scheduler, timesteps)
+        weight = torch.minimum(snr, torch.full_like(snr, self.gamma)) / (snr + 1)
+        # At zero SNR the weight of min-SNR is 0, but sampling starts there: a floor keeps that step learnt.
+        return ((made - target).pow(2).mean((1, 2, 3)) * weight.clamp(min=0.1)).mean()
+
+
+def train(
+    settings: BaseSettings,
+    latents: Tensor,
+    tokens: Tensor,
+    empty: Tensor,
+    text_encoder: CLIPTextModel,
+    out: Path,
+    accelerator: Accelerator,
+) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+    """Train on SCALED latents (N, C, h, w) and token ids (N, L); `out/denoiser_state.pt` lets a later call go on."""
+    config, device = settings.denoiser, accelerator.device
+    unet = build_denoiser(config, latents.shape[1], latents.shape[-1]).to(memory_format=torch.channels_last)
+
+    def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
+        chosen = torch.from_numpy(rng.integers(0, len(latents), config.batch))
+        words = tokens[chosen].clone()
+        words[torch.from_numpy(rng.random(config.batch) < config.caption_dropout)] = empty
+        noise = torch.from_numpy(rng.standard_normal((config.batch, *latents.shape[1:]), np.float32))
+        # Stratified timesteps: each batch covers the whole range, which calms the loss of a small batch.
+        strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
+        timesteps = torch.from_numpy((strata * 1000).astype(np.int64))
+        return model(latents[chosen].float().to(device), words.to(device), noise.to(device), timesteps.to(device))
+
+    model = Denoising(unet, text_encoder, config.min_snr_gamma)
+    fit(model, loss_of, config, settings.seed, out / "denoiser_state.pt", accelerator, ema_decay=0.9995)
+    return unet.eval(), text_encoder.eval()

@@ -1,0 +1,90 @@
+"""The loop that both halves of the pocket base are trained with: AdamW, a cosine rate, EMA, a budget of steps and minutes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from .settings import BudgetSettings
+
+
+def fit(
+    model: nn.Module,
+    loss_of: Callable[[nn.Module, np.random.Generator], Tensor],
+    settings: BudgetSettings,
+    seed: int,
+    state: Path,
+    accelerator: Accelerator,
+    ema_decay: float,
+) -> None:
+    """Train `model` in place until `settings.steps` or `settings.minutes` are over; it ends as its average (EMA).
+
+    `loss_of(model, rng)` draws a batch from `rng`, a function of (seed, process, step), and returns its mean loss. The file
+    `state` keeps everything needed to go on; a run that was cut by a signal goes on from the last multiple of 250 steps.
+    """
+    ema = EMAModel(model.parameters(), decay=ema_decay, use_ema_warmup=True, power=0.75)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    step, spent = _restore(state, model, optimizer, ema)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    ema.to(accelerator.device)
+    parameters, losses, first, started = list(model.parameters()), [], step, time.time() - spent
+    while step < settings.steps and time.time() - started < 60 * settings.minutes:
+        rng = np.random.default_rng([seed, accelerator.process_index, step])
+        # The share done is judged by time too, so that a run cut by its minutes still ends with a cooled learning rate.
+        done = max(step / settings.steps, (time.time() - started) / (60 * settings.minutes))
+        for group in optimizer.param_groups:
+            group["lr"] = (
+                settings.lr * min(1, (step + 1) / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1, done))))
+            )
+        with accelerator.autocast():
+            loss = loss_of(model, rng)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        ema.step(parameters)
+        losses.append(loss.item())
+        step += 1
+        if step % 50 == 0:
+            rate = settings.batch * (step - first) / (time.time() - started - spent)
+            accelerator.print(f"step {step}: loss {np.mean(losses[-50:]):.4f}, {rate:.1f} a second", flush=True)
+        if step % 250 == 0:
+            _save(state, accelerator, model, optimizer, ema, step, time.time() - started)
+    _save(state, accelerator, model, optimizer, ema, step, time.time() - started)
+    ema.copy_to(parameters)
+
+
+def _restore(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel) -> tuple[int, float]:
+    """The step and the seconds that an earlier call came to; (0, 0.0) without one."""
+    if not state.exists():
+        return 0, 0.0
+    saved = torch.load(state, weights_only=False)
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    ema.load_state_dict(saved["ema"])
+    return saved["step"], saved["seconds"]
+
+
+def _save(
+    state: Path,
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ema: EMAModel,
+    step: int,
+    seconds: float,
+) -> None:
+    if not accelerator.is_main_process:
+        return
+    part = state.with_suffix(".tmp")
+    moment = {"model": accelerator.unwrap_model(model).state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({**moment, "ema": ema.state_dict(), "step": step, "seconds": seconds}, part)
+    part.replace(state)

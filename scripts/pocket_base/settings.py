@@ -1,0 +1,56 @@
+"""Sizes and budgets of a pocket base: one YAML beside this file for each machine it has been trained on."""
+
+from __future__ import annotations
+
+from likeness.families import Recipe
+from likeness.settings import Settings
+
+
+class BudgetSettings(Settings):
+    """How long something is trained: whichever of `steps` and `minutes` ends first."""
+
+    lr: float
+    batch: int
+    steps: int
+    minutes: float
+
+
+class VaeSettings(Settings):
+    """The autoencoder: one down-sampling by two between each two of `channels`."""
+
+    channels: tuple[int, ...]
+    latent_channels: int
+    layers_per_block: int
+    lr: float
+    batch: int
+    steps: int
+    minutes: tuple[float, ...]
+    """For each level of the decoder, coarse to fine, and last for all of it together."""
+
+
+class DenoiserSettings(BudgetSettings):
+    """The denoiser and the text encoder that is trained with it."""
+
+    channels: tuple[int, ...]
+    heads: tuple[int, ...]
+    layers_per_block: int
+    text_width: int
+    text_layers: int
+    text_heads: int
+    text_length: int
+    vocabulary: int
+    views: int
+    min_snr_gamma: float
+    caption_dropout: float
+
+
+class BaseSettings(Settings):
+    """Everything that `scripts/train_pocket_base.py` needs but the folders."""
+
+    size: int
+    seed: int
+    mixed_precision: str
+    vae: VaeSettings
+    denoiser: DenoiserSettings
+    recipe: Recipe
+    """How the finished base is sampled."""
