@@ -24,7 +24,6 @@ from likeness.adapter_file import (
     HEADER_KEY,
     INFO_FILE,
     LORA_FILE,
-    LORA_SETTINGS_KEY,
     AdapterInfo,
     load_into,
     lora_file,
@@ -33,6 +32,7 @@ from likeness.adapter_file import (
 )
 from likeness.errors import LikenessError
 from likeness.families.base import Family, TargetPreset
+from likeness.lora_formats import LORA_SETTINGS_KEY
 from likeness.randomness import rng
 from likeness.settings import Settings
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,13 +20,13 @@ from torch import Tensor, nn
 from likeness import files
 from likeness.errors import LikenessError
 from likeness.families import family_of
+from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
 from likeness.quiet import quiet
 from likeness.settings import Settings
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 INFO_FILE = "adapter.json"
 HEADER_KEY = "likeness"
-LORA_SETTINGS_KEY = "lora_adapter_metadata"
 ADAPTER_NAME = "likeness"
 
 _log = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ def read_info(path: Path) -> AdapterInfo | None:
         with safe_open(weights, "pt") as reader:
             header = (reader.metadata() or {}).get(HEADER_KEY)
     except (OSError, SafetensorError) as error:
-        raise _damaged(weights) from error
+        raise damaged_error(weights) from error
     return None if header is None else AdapterInfo.parse(json.loads(header), weights)
 
 
@@ -130,7 +129,7 @@ def load_into(
 
 
 def _load_lora(pipeline: Any, path: Path, weight: float) -> None:
-    parts = _read_lora(pipeline, path)
+    parts = read_lora(pipeline, path)
     for folder, tensors in parts.items():
         _check_fit(getattr(pipeline, folder), folder, tensors, path)
     flat = {f"{folder}.{key}": tensor for folder, tensors in parts.items() for key, tensor in tensors.items()}
@@ -138,7 +137,7 @@ def _load_lora(pipeline: Any, path: Path, weight: float) -> None:
         pipeline.load_lora_weights(flat, adapter_name=ADAPTER_NAME)
     missing = _not_applied(pipeline, flat)
     if missing:
-        what = f"{len(missing)} of {len(flat)} tensors of this adapter were not applied: {_some(missing)}"
+        what = f"{len(missing)} of {len(flat)} tensors of this adapter were not applied: {some(missing)}"
         raise LikenessError(what, "It needs another release of diffusers or transformers", path)
     pipeline.set_adapters([ADAPTER_NAME], [weight])
 
@@ -160,87 +159,6 @@ def _not_applied(pipeline: Any, flat: Mapping[str, Tensor]) -> list[str]:
     return [key for key, tensor in flat.items() if not applied(key, tensor)]
 
 
-def _read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
-    """{"unet": {"mid_block….lora_A.weight": tensor, …}, …}: a LoRA file of any format in peft's names.
-
-    Every scale is multiplied into B (alpha = rank), which leaves diffusers nothing to infer: its inference forgets alphas
-    that differ between modules. Raises LikenessError when a tensor belongs to no part of the pipeline.
-    """
-    raw, metadata = _read_tensors(path)
-    unread = [key for key in raw if "dora_scale" in key]
-    try:
-        with quiet():
-            flat, _ = pipeline.lora_state_dict(_fold_alphas(raw))
-        parts: dict[str, dict[str, Tensor]] = {}
-        for folder in pipeline._lora_loadable_modules:
-            own = {k.removeprefix(f"{folder}."): v for k, v in flat.items() if k.startswith(f"{folder}.")}
-            if own:
-                own = _peft_names(folder, getattr(pipeline, folder), own)
-                parts[folder] = _fold_metadata(own, _of_part(metadata, folder))
-    except (ValueError, KeyError) as error:
-        what = f"this is not a LoRA that diffusers understands: {str(error)[:200]}"
-        raise LikenessError(what, "Convert it to diffusers' format", path) from error
-    unread += [key for key in flat if key.partition(".")[0] not in parts]
-    if unread or not parts:
-        raise _ignored(unread, path)
-    return parts
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors in float32, and the LoRA settings that diffusers and we write to the header."""
-    try:
-        with safe_open(path, "pt") as reader:
-            header = reader.metadata() or {}
-            names = reader.keys()
-            tensors = {name: reader.get_tensor(name).float() for name in names}
-        return tensors, json.loads(header.get(LORA_SETTINGS_KEY, "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise _damaged(path) from error
-
-
-def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
-    """kohya's `name.alpha` tensors multiplied into `name.lora_up`, as alpha / rank, and left out."""
-    folded = {key: tensor for key, tensor in raw.items() if not key.endswith(".alpha")}
-    for key in raw.keys() - folded.keys():
-        up = f"{key.removesuffix('.alpha')}.lora_up.weight"
-        if up in folded:
-            folded[up] = folded[up] * (raw[key] / folded[up].shape[1])
-    return folded
-
-
-def _fold_metadata(tensors: dict[str, Tensor], metadata: Mapping[str, Any]) -> dict[str, Tensor]:
-    """peft's alpha, its per-module exceptions and rsLoRA's root multiplied into B."""
-
-    def scaled(key: str, tensor: Tensor) -> Tensor:
-        name, is_b, _ = key.partition(".lora_B.")
-        if not is_b:
-            return tensor
-        exceptions: Mapping[str, float] = metadata.get("alpha_pattern") or {}
-        own = [alpha for pattern, alpha in exceptions.items() if re.match(rf"(.*\.)?({pattern})$", name)]
-        rank = tensor.shape[1]
-        alpha = (own or [metadata.get("lora_alpha", rank)])[0]
-        return tensor * (alpha / (rank**0.5 if metadata.get("use_rslora") else rank))
-
-    return {key: scaled(key, tensor) for key, tensor in tensors.items()}
-
-
-def _of_part(metadata: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    return {k.removeprefix(f"{folder}."): v for k, v in metadata.items() if k.startswith(f"{folder}.")}
-
-
-def _peft_names(folder: str, module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    from diffusers import utils
-
-    if not any(".lora_A" in key for key in tensors):
-        is_text = folder.startswith("text_encoder")
-        convert: Any = utils.convert_state_dict_to_peft if is_text else utils.convert_unet_state_dict_to_peft
-        tensors = convert(tensors)
-    if not hasattr(module, "text_model"):
-        # Newer transformers flattened CLIPTextModel; LoRA files keep the level that is gone.
-        tensors = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
-    return tensors
-
-
 def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Every tensor has its module, and A reads and B writes what that module does."""
     modules = dict(module.named_modules())
@@ -260,7 +178,7 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
                 path,
             )
     if strays:
-        raise _ignored(strays, path)
+        raise ignored_error(strays, path)
 
 
 def _load_dreambooth(pipeline: Any, folder: Path, weight: float) -> None:
@@ -272,30 +190,13 @@ def _load_dreambooth(pipeline: Any, folder: Path, weight: float) -> None:
         module = getattr(pipeline, part.name, None)
         state: dict[str, Tensor] = {}
         for file in sorted(part.glob("*.safetensors")):
-            state |= _read_tensors(file)[0]
+            state |= read_tensors(file)[0]
         base = module.state_dict() if isinstance(module, nn.Module) else {}
         differing = [key for key in state.keys() | base.keys() if key not in state or key not in base]
         differing += [key for key in state.keys() & base.keys() if state[key].shape != base[key].shape]
         if differing:
-            what = f"these weights do not fit the base: {len(differing)} of {len(base)} differ, {_some(differing)}"
+            what = f"these weights do not fit the base: {len(differing)} of {len(base)} differ, {some(differing)}"
             raise LikenessError(what, "Render them on the base they were trained on", part)
         with torch.no_grad():
             for key, own in base.items():
                 own.copy_(own + weight * (state[key].to(own) - own) if weight != 1 else state[key])
-
-
-def _ignored(keys: list[str], path: Path) -> LikenessError:
-    return LikenessError(
-        f"this base would ignore {len(keys)} tensors of the adapter: {_some(keys)}" if keys else "this LoRA is empty",
-        "It belongs to another family, or is of a kind that is not supported",
-        path,
-    )
-
-
-def _some(keys: list[str]) -> str:
-    shown = ", ".join(sorted(keys)[:3])
-    return f"{shown}, …" if len(keys) > 3 else shown
-
-
-def _damaged(path: Path) -> LikenessError:
-    return LikenessError("is damaged or not a safetensors file", "Copy or train the adapter anew", path)

@@ -141,6 +141,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda state: {k.replace("unet.", "transformer."): v for k, v in state.items() if "unet" in k},
         "would ignore",
     ),
+    "an alpha of nothing": (
+        lambda state: state | {"unet.mid_block.attentions.0.proj_in.alpha": torch.tensor(2.0)},
+        "would ignore 1 tensors.*proj_in.alpha|not a LoRA",
+    ),
     "DoRA of kohya's": (
         lambda state: state | {"lora_unet_mid_block.dora_scale": torch.zeros(4)},
         "would ignore 1 tensors.*dora_scale",
