@@ -210,6 +210,7 @@ def test_the_frozen_prior_starts_at_zero_and_holds_the_base_in_place(v_base: Pat
     assert prior[0] == pytest.approx(0, abs=1e-12) and prior[-1] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_dreambooth_with_average_goes_on_exactly(v_base: Path, person: Person, precision: str) -> None:
     changes = {"method": "dreambooth", "mixed_precision": precision, "optim": {"lr": 1e-3}}
@@ -228,6 +229,7 @@ def test_dreambooth_with_average_goes_on_exactly(v_base: Path, person: Person, p
     assert not torch.equal(saved.ema[key], saved.trained[key])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -246,12 +248,14 @@ def test_every_way_of_training_goes_on_exactly(v_base: Path, person: Person, cha
         assert difference(person.adapters / "run", person.adapters / "straight", name) == 0
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_nothing(v_base: Path, person: Person) -> None:
     plain = train(config(v_base, person))
     frugal = train(config(v_base, person, name="frugal", gradient_checkpointing=True))
     assert difference(plain, frugal) < 1e-6
 
 
+@pytest.mark.slow
 def test_training_learns(v_base: Path, person: Person) -> None:
     """Whole weights on one batch of noise levels after another: the held-out and the training loss both fall."""
     changes = {"method": "dreambooth", "steps": 30, "batch_size": 4, "optim": {"lr": 3e-3, "warmup": 3}}
