@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,11 +27,14 @@ from inference.renderer import Renderer, RenderJob
 from inference.styles import load_styles
 from likeness import resources
 from likeness.faces import FaceFinder
+from likeness.faces.arrays import Floats
 from likeness.faces.embed import embedder
 from likeness.faces.reference import embed_photo
 from likeness.families import Family
 from likeness.files import write_image, write_json
 from likeness.images import tile
+
+Look = Callable[[list[Image.Image]], list[Floats | None]]
 
 
 def cohort_pictures(size: int) -> list[Image.Image]:
@@ -55,11 +60,47 @@ def psnr(a: Image.Image, b: Image.Image) -> float:
     return float(10 * np.log10(255**2 / error))
 
 
-def dispersion(vectors: list[np.ndarray]) -> float:
-    """Mean cosine distance between two different unit vectors of the list."""
-    stacked = np.stack(vectors)
+def share(vectors: list[Floats | None]) -> float:
+    """Share of the pictures with a face."""
+    return sum(vector is not None for vector in vectors) / len(vectors)
+
+
+def dispersion(vectors: list[Floats | None]) -> float | None:
+    """Mean cosine distance between two different unit vectors; None when fewer than two pictures have a face."""
+    found = [vector for vector in vectors if vector is not None]
+    if len(found) < 2:
+        return None
+    stacked = np.stack(found)
     pairs = (stacked @ stacked.T)[np.triu_indices(len(stacked), 1)]
     return float(1 - pairs.mean())
+
+
+def measure_autoencoder(family: Family, look: Look) -> tuple[dict[str, Any], list[Image.Image]]:
+    """Figures of the cohort's portraits through the autoencoder; originals and rebuilt pictures by turns."""
+    real = cohort_pictures(family.resolution)
+    rebuilt = reconstruct(family, real)
+    before, after = look(real), look(rebuilt)
+    kept = [float(a @ b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]
+    figures = {
+        "pictures": len(real),
+        "psnr_db": float(np.mean([psnr(a, b) for a, b in zip(real, rebuilt, strict=True)])),
+        "faces_in_originals": share(before),
+        "faces_in_rebuilt": share(after),
+        "recogniser_cosine_to_original": float(np.median(kept)) if kept else None,
+        # One portrait a person: the first of each of the cohort's folders.
+        "dispersion_of_the_cohort": dispersion(before[::3]),
+    }
+    return figures, [picture for pair in zip(real, rebuilt, strict=True) for picture in pair]
+
+
+def measure_drawn(renderer: Renderer, count: int, look: Look) -> tuple[dict[str, Any], list[Image.Image]]:
+    """Figures of `count` pictures of "a person" in all styles, and the pictures."""
+    styles = itertools.islice(itertools.cycle(load_styles().values()), count)
+    prompts = [compose(style, {}, "a person") for style in styles]
+    jobs = [RenderJob(prompt.positive, prompt.negative, seed) for seed, prompt in enumerate(prompts)]
+    drawn = list(tqdm(renderer.stream(jobs), "drawing", len(jobs)))
+    found = look(drawn)
+    return {"pictures": count, "faces": share(found), "dispersion": dispersion(found)}, drawn
 
 
 def main() -> None:
@@ -68,53 +109,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=64)
     arguments = parser.parse_args()
-
     renderer = Renderer(resources.base(arguments.base))
     finder, recogniser = FaceFinder(), embedder()
-    real = cohort_pictures(renderer.family.resolution)
-    rebuilt = reconstruct(renderer.family, real)
-    real_vectors = [embed_photo(picture, finder, recogniser) for picture in tqdm(real, "cohort")]
-    rebuilt_vectors = [embed_photo(picture, finder, recogniser) for picture in tqdm(rebuilt, "rebuilt")]
-    kept = [float(a @ b) for a, b in zip(real_vectors, rebuilt_vectors, strict=True) if a is not None and b is not None]
 
-    styles = itertools.cycle(load_styles().values())
-    jobs = [
-        RenderJob(prompt.positive, prompt.negative, seed)
-        for seed, style in zip(range(arguments.pictures), styles, strict=False)
-        for prompt in (compose(style, {}, "a person"),)
-    ]
-    drawn = list(tqdm(renderer.stream(jobs), "drawing", len(jobs)))
-    drawn_vectors = [embed_photo(picture, finder, recogniser) for picture in tqdm(drawn, "faces")]
-    found = [vector for vector in drawn_vectors if vector is not None]
-    # One portrait a person: the first of each of the cohort's folders.
-    people = [vector for vector in real_vectors[::3] if vector is not None]
+    def look(pictures: list[Image.Image]) -> list[Floats | None]:
+        return [embed_photo(picture, finder, recogniser) for picture in tqdm(pictures, "faces")]
 
-    write_json(
-        arguments.out / "evaluation.json",
-        {
-            "base": arguments.base,
-            "denoiser_sha256": renderer.family.sha256(),
-            "recogniser": recogniser.id,
-            "autoencoder": {
-                "pictures": len(real),
-                "psnr_db": float(np.mean([psnr(a, b) for a, b in zip(real, rebuilt, strict=True)])),
-                "faces_in_originals": sum(vector is not None for vector in real_vectors) / len(real),
-                "faces_in_rebuilt": sum(vector is not None for vector in rebuilt_vectors) / len(real),
-                "recogniser_cosine_to_original": float(np.median(kept)) if kept else None,
-            },
-            "drawn": {
-                "pictures": len(drawn),
-                "faces": len(found) / len(drawn),
-                "dispersion": dispersion(found) if len(found) > 1 else None,
-                "dispersion_of_the_cohort": dispersion(people),
-            },
-        },
-    )
-    pairs = [picture for pair in zip(real[:16], rebuilt[:16], strict=True) for picture in pair]
-    captions = ["original", "rebuilt"] * 16 + [f"seed {job.seed}" for job in jobs[:48]]
-    write_image(
-        arguments.out / "sheet.jpg", tile([*pairs, *drawn[:48]], captions[: 32 + len(drawn[:48])], 8, 160), quality=88
-    )
+    autoencoder, pairs = measure_autoencoder(renderer.family, look)
+    figures, drawn = measure_drawn(renderer, arguments.pictures, look)
+    about = {"denoiser_sha256": renderer.family.sha256(), "recogniser": recogniser.id}
+    write_json(arguments.out / "evaluation.json", about | {"autoencoder": autoencoder, "drawn": figures})
+    tiles, captions = [*pairs[:32], *drawn[:48]], ["original", "rebuilt"] * 16 + ["drawn"] * len(drawn[:48])
+    write_image(arguments.out / "sheet.jpg", tile(tiles, captions, 8, 160), quality=88)
 
 
 if __name__ == "__main__":

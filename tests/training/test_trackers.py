@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from likeness.person import Person
@@ -31,6 +32,8 @@ def run_tracked(base: Path, person: Person, **tracking: Any) -> Path:
 
 def wandb_run(folder: Path) -> tuple[bytes, list[Path]]:
     """The records of the one offline run, and the media files beside them."""
+    # wandb's service writes behind the process's back; a process that ends waits for it, and so does this.
+    wandb.teardown()
     (record,) = folder.glob("wandb/offline-run-*/*.wandb")
     return record.read_bytes(), [path for path in record.parent.rglob("*") if path.suffix in (".png", ".jpg")]
 
@@ -70,8 +73,6 @@ def test_names_are_shown_only_on_request(v_base: Path, person: Person) -> None:
 def test_wandb_is_online_only_when_logged_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, logged_in: bool, mode: str
 ) -> None:
-    import wandb
-
     from training import tracking
 
     asked: list[dict[str, Any]] = []
