@@ -46,11 +46,11 @@ class Panel:
             self.others.append(np.stack(vectors))
 
     def score(self, pictures: Sequence[Image.Image]) -> Score:
-        """Raises LikenessError when no picture has a face."""
+        """Scores one picture or more. Where none of them has a face, the person comes last."""
         found = [embed_photo(picture, self.finder, self.embedder) for picture in pictures]
         vectors = [vector for vector in found if vector is not None]
         if not vectors:
-            raise LikenessError("none of the pictures has a face", "Look at them")
+            return Score(likeness=0.0, rank=len(self.others) + 1, rank_1=0.0, faces=0.0)
         own = np.array([self.person.raw(vector) for vector in vectors])
         theirs = np.array([[(other @ vector).mean() for vector in vectors] for other in self.others])
         return Score(
