@@ -1,0 +1,44 @@
+"""The base that is shipped is the one that was measured, and needs no network."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from likeness import resources
+
+FOLDER = resources.assets() / "pocket"
+LIMIT = 64 * 1024 * 1024
+
+
+def test_files_are_those_recorded() -> None:
+    lines = (FOLDER / "SHA256SUMS").read_text(encoding="ascii").splitlines()
+    recorded = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    shipped = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
+    assert shipped - {"SHA256SUMS", "README.md"} == set(recorded)
+    for name, digest in recorded.items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
+    assert sum((FOLDER / name).stat().st_size for name in recorded) <= LIMIT
+
+
+def test_plain_diffusers_loads_and_draws_offline() -> None:
+    from diffusers import StableDiffusionPipeline
+
+    pipe = StableDiffusionPipeline.from_pretrained(FOLDER, torch_dtype=torch.float32, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    size = pipe.unet.config.sample_size * pipe.vae_scale_factor
+    picture = pipe("a headshot of a person, grey studio background", num_inference_steps=2, guidance_scale=2.0).images[
+        0
+    ]
+    assert picture.size == (size, size)
+
+
+def test_any_text_can_be_written() -> None:
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(FOLDER / "tokenizer")
+    text = "zürich 漢字 🙂 zqx!"
+    assert "".join(tokenizer.decode(tokenizer(text).input_ids, skip_special_tokens=True).split()) == "".join(
+        text.split()
+    )
