@@ -9,6 +9,7 @@ Three stages, each kept in --work and skipped or continued when run again: autoe
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from accelerate import Accelerator
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from likeness import files
 from likeness.families.base import RECIPE_FILE
@@ -25,10 +27,11 @@ from scripts.pocket_base.settings import BaseSettings
 
 
 def train_vae(settings: BaseSettings, pixels: torch.Tensor, work: Path, accelerator: Accelerator) -> AutoencoderKL:
+    """The autoencoder in `work`, trained if it is not there yet."""
     folder = work / "vae"
     if not folder.exists():
         vae.train(settings, pixels, work, accelerator).save_pretrained(folder)
-    return AutoencoderKL.from_pretrained(folder).to(accelerator.device).eval()
+    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).to(accelerator.device).eval()
 
 
 def latents_of(
@@ -51,6 +54,9 @@ def main() -> None:
     parser.add_argument("--people", type=Path, action="append", required=True, help="folder of rendered people")
     parser.add_argument("--work", type=Path, required=True, help="where the stages are kept")
     parser.add_argument("--out", type=Path, required=True, help="the finished base")
+    parser.add_argument(
+        "--start", type=Path, help="a base to go on from: its autoencoder as it is, its denoiser trained on"
+    )
     parser.add_argument("overrides", nargs="*", help="settings as key=value")
     arguments = parser.parse_args()
     settings = BaseSettings.load(arguments.config, arguments.overrides)
@@ -58,16 +64,32 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
 
+    if arguments.start is not None and not (arguments.work / "vae").exists():
+        shutil.copytree(arguments.start / "vae", arguments.work / "vae")
     pixels = torch.empty(0)
     if not (arguments.work / "vae").exists():
         pixels = pictures.read_pixels(pictures.find_shots(arguments.people), settings.size)
     autoencoder = train_vae(settings, pixels, arguments.work, accelerator)
     data = latents_of(settings, autoencoder, arguments.people, arguments.work, accelerator.device)
     autoencoder.register_to_config(scaling_factor=data["scaling_factor"])
-    save(settings, data, autoencoder, arguments, accelerator)
+    finish(settings, data, autoencoder, arguments, accelerator)
 
 
-def save(
+def models_of(
+    settings: BaseSettings, data: dict, arguments: argparse.Namespace
+) -> tuple[CLIPTokenizer, CLIPTextModel, UNet2DConditionModel]:
+    """Tokenizer, text encoder and denoiser: those of `--start`, else new ones."""
+    start, config = arguments.start, settings.denoiser
+    if start is not None:
+        text_encoder = CLIPTextModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
+        unet = UNet2DConditionModel.from_pretrained(start / "unet", torch_dtype=torch.float32)
+        return CLIPTokenizer.from_pretrained(start / "tokenizer"), text_encoder, unet
+    tokenizer = text.make_tokenizer(data["captions"], config, arguments.work / "tokenizer")
+    _, channels, _, side = data["latents"].shape
+    return tokenizer, text.build_text_encoder(tokenizer, config), denoiser.build_denoiser(config, channels, side)
+
+
+def finish(
     settings: BaseSettings,
     data: dict,
     autoencoder: AutoencoderKL,
@@ -75,7 +97,7 @@ def save(
     accelerator: Accelerator,
 ) -> None:
     """The last stage: train the denoiser and write the base."""
-    tokenizer = text.make_tokenizer(data["captions"], settings.denoiser, arguments.work / "tokenizer")
+    tokenizer, text_encoder, unet = models_of(settings, data, arguments)
 
     def tokens(prompts: list[str]) -> torch.Tensor:
         length = tokenizer.model_max_length
@@ -83,14 +105,9 @@ def save(
             prompts, padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
 
-    unet, text_encoder = denoiser.train(
-        settings,
-        data["latents"] * data["scaling_factor"],
-        tokens(data["captions"]),
-        tokens([""])[0],
-        text.build_text_encoder(tokenizer, settings.denoiser),
-        arguments.work,
-        accelerator,
+    latents = data["latents"] * data["scaling_factor"]
+    denoiser.train(
+        settings, unet, text_encoder, latents, tokens(data["captions"]), tokens([""])[0], arguments.work, accelerator
     )
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,

@@ -73,7 +73,8 @@ def encode_views(
         if first // batch % 50 == 0:
             print(f"encoded {first} of {len(jobs)}, {first / (time.time() - started):.0f} a second", flush=True)
     stacked = torch.cat(latents)
-    vae.register_to_config(scaling_factor=float(1 / stacked.float().std()))
+    if vae.config.scaling_factor == 1.0:  # an autoencoder that a denoiser was trained on keeps its factor
+        vae.register_to_config(scaling_factor=float(1 / stacked.float().std()))
     return stacked, captions
 
 
@@ -98,16 +99,16 @@ class Denoising(torch.nn.Module):
 
 def train(
     settings: BaseSettings,
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
     latents: Tensor,
     tokens: Tensor,
     empty: Tensor,
-    text_encoder: CLIPTextModel,
     out: Path,
     accelerator: Accelerator,
-) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """Train on SCALED latents (N, C, h, w) and token ids (N, L); `out/denoiser_state.pt` lets a later call go on."""
+) -> None:
+    """Train both models in place on SCALED latents (N, C, h, w) and token ids (N, L); `out/denoiser_state.pt` lets a later call go on."""
     config, device = settings.denoiser, accelerator.device
-    unet = build_denoiser(config, latents.shape[1], latents.shape[-1]).to(memory_format=torch.channels_last)
 
     def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
         chosen = torch.from_numpy(rng.integers(0, len(latents), config.batch))
@@ -119,6 +120,5 @@ def train(
         timesteps = torch.from_numpy((strata * 1000).astype(np.int64))
         return model(latents[chosen].float().to(device), words.to(device), noise.to(device), timesteps.to(device))
 
-    model = Denoising(unet, text_encoder, config.min_snr_gamma)
+    model = Denoising(unet.to(memory_format=torch.channels_last), text_encoder, config.min_snr_gamma)
     fit(model, loss_of, config, settings.seed, out / "denoiser_state.pt", accelerator, ema_decay=0.9995)
-    return unet.eval(), text_encoder.eval()
