@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -45,15 +46,20 @@ def test_every_style_has_its_headshots_signed_and_explained(made: Path) -> None:
     assert Image.open(made / "contact-sheet.jpg").width > 1000
 
 
+def background(folder: Path) -> np.ndarray:
+    """Mean colour of the upper corners of a folder's pictures, 0 to 255."""
+    pictures = [np.asarray(Image.open(path).convert("RGB"), float) for path in folder.glob("*.png")]
+    corners = [picture[:128, columns] for picture in pictures for columns in (slice(0, 80), slice(-80, None))]
+    return np.mean([corner.mean(axis=(0, 1)) for corner in corners], axis=0)
+
+
 @pytest.mark.slow
 def test_a_style_shows_in_its_pictures(made: Path) -> None:
-    """The black-and-white pictures have far less colour than the creative ones."""
+    """Backgrounds that differ by name differ in colour."""
     folders = {path.name.split("-", 2)[2]: path for path in (made / "people" / PERSON / "headshots").iterdir()}
-    saturation = [
-        np.mean([np.asarray(Image.open(path).convert("HSV"))[..., 1].mean() for path in folders[style].glob("*.png")])
-        for style in ("black-and-white", "creative")
-    ]
-    assert saturation[0] < saturation[1] / 2
+    styles = ("black-and-white", "warm-studio", "outdoor", "creative", "medical")
+    for one, other in itertools.combinations(styles, 2):
+        assert np.abs(background(folders[one]) - background(folders[other])).max() > 20, (one, other)
 
 
 @pytest.mark.slow
