@@ -1,4 +1,4 @@
-"""The commands of the rendering half: `likeness render`, `likeness styles`, `likeness verify`."""
+"""The commands of the rendering half: `likeness render`, `likeness certify`, `likeness styles`, `likeness verify`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the
 def register(app: typer.Typer) -> None:
     """Adds this half's commands to the command line."""
     app.command("render")(render)
+    app.command("certify")(certify)
     app.command("styles")(styles)
     app.command("verify")(verify)
 
@@ -70,6 +71,33 @@ def render(
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
     _render(person, request, given, base, weight, device)
+
+
+def certify(
+    folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
+    adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
+    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+) -> None:
+    """Measure an adapter's headshots against the held-out selfies: likeness, copying, what changed, how many are good."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from inference import certificate
+    from likeness.person import Person
+
+    person = Person.open(folder)
+    person.require_consent()
+    chosen = person.adapter(adapter)
+    settings = certificate.CertificateSettings(recogniser=recogniser)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Looking at the selfies and the cohort", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, description="Examining", completed=done, total=total)
+
+        record, page = certificate.certify(person, chosen, settings, progress)
+    typer.echo(f"Certificate: {page}")
+    typer.echo(f"In numbers:  {record}")
 
 
 def styles() -> None:

@@ -7,7 +7,7 @@ the candidates beyond the number asked for go, and the contact sheet and `headsh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -78,10 +78,12 @@ def render(
     renderer: Renderer,
     adapter: Path | None = None,
     progress: Progress = lambda done, total: None,
+    judge: Judge | None = None,
 ) -> tuple[Path, list[Headshot]]:
     """Draw, judge and write headshots; gives their folder and them, best first.
 
-    `renderer` holds the base and the adapter, whose path is only recorded. An interruption (KeyboardInterrupt) passes
+    `renderer` holds the base and the adapter, whose path is only recorded. `judge`: from `judge_of`, to be given where one
+    person is rendered in several styles, so that their selfies are looked at once. An interruption (KeyboardInterrupt) passes
     on after what was drawn until then has been ranked. Raises LikenessError without consent or when the disk refuses.
     """
     person.require_consent()
@@ -91,7 +93,7 @@ def render(
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
     folder = _new_run(person.headshots, style.name)
     writer = _Writer(folder, request, style.name, prompt, _origin(renderer, adapter, request), _signer())
-    judge = _judge(person, request.recogniser)
+    judge = judge or judge_of(person, request.recogniser, renderer.info.held_out if renderer.info else [])
     total = round(request.count * request.oversample)
     jobs = [RenderJob(prompt.positive, prompt.negative, request.seed + number) for number in range(total)]
     done: list[Headshot] = []
@@ -171,11 +173,14 @@ def _signer() -> credentials.Signer | None:
     return credentials.Signer() if credentials.available() else None
 
 
-def _judge(person: Person, recogniser: str) -> Judge:
-    """A judge that knows the person, or only faults when there are not two selfies to know them by."""
+def judge_of(person: Person, recogniser: str, held_out: Collection[str]) -> Judge:
+    """A judge that knows the person, or only faults when there are not two selfies to know them by.
+
+    The photographs that were kept from training are kept from choosing too: whoever reports by them reports fairly.
+    """
     finder, recognise = FaceFinder(), embedder(recogniser)
     photos = []
-    for path in person.selfie_files():
+    for path in (path for path in person.selfie_files() if files.sha256(path) not in held_out):
         # A broken photograph is what `likeness check` is for; it is no reason not to render.
         with suppress(PhotoError):
             photos.append(load_photo(path))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from likeness.adapter import AdapterInfo, load_into
 from likeness.errors import LikenessError
-from likeness.families import Recipe, load_family
+from likeness.families import Recipe, family_class, load_family
 from likeness.quiet import quiet
 from likeness.randomness import normal
 from likeness.settings import Settings
@@ -76,7 +76,7 @@ class Renderer:
         Raises LikenessError when the base is not there or the adapter does not belong to it.
         """
         self.device = device or best_device()
-        self.dtype = dtype or (torch.float16 if self.device.startswith("cuda") else torch.float32)
+        self.dtype = dtype or (family_class(base).half if self.device.startswith("cuda") else torch.float32)
         self.family = load_family(base, self.dtype)
         self.base = base
         self.weight = weight
@@ -111,19 +111,10 @@ class Renderer:
     def _batch(self, jobs: Sequence[RenderJob], recipe: Recipe, height: int, width: int) -> list[Image.Image]:
         shape = self.family.latent_shape(height, width)
         latents = torch.stack([initial_latents(job.seed, shape) for job in jobs])
-        words: dict[str, Any] = {"prompt": [job.prompt for job in jobs]}
-        if recipe.negative:
-            words["negative_prompt"] = [job.negative for job in jobs]
+        prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
+        arguments = self.family.pipeline_arguments(recipe, prompts, negatives, latents.to(self.device))
         with quiet():
-            output = self.pipe(
-                **words,
-                latents=latents.to(self.device, self.dtype),
-                height=height,
-                width=width,
-                num_inference_steps=recipe.steps,
-                guidance_scale=recipe.guidance_scale,
-                guidance_rescale=recipe.guidance_rescale,
-            )
+            output = self.pipe(**arguments, height=height, width=width)
         return list(output.images)
 
     def _set_scheduler(self, name: str) -> None:
@@ -131,6 +122,11 @@ class Renderer:
 
         if name == "base":
             self.pipe.scheduler = self._own_scheduler
+        elif self.family.schedule.kind == "flow":
+            what = (
+                f"{self.family.name} is drawn with its own scheduler alone: {name} is for diffusion, and it is a flow"
+            )
+            raise LikenessError(what, "Leave scheduler at base", self.base)
         elif name in SCHEDULERS:
             self.pipe.scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(self._own_scheduler.config)
         else:

@@ -69,7 +69,7 @@ def inject(family: Family, settings: LoraSettings, seed: int) -> list[nn.Paramet
     """Freeze the base, put LoRA layers into it and return their parameters, float32, in a fixed order.
 
     A is drawn as peft draws it, uniform within 1 / sqrt(fan in), but from the seed and the module's name alone; B is
-    zero, so that the function is the base's until the first step.
+    zero, so that the function is the base's until the first step. Raises LikenessError for a text encoder that takes none.
     """
     from peft import LoraConfig
 
@@ -77,6 +77,9 @@ def inject(family: Family, settings: LoraSettings, seed: int) -> list[nn.Paramet
         part.requires_grad_(False)
     targets = {family.denoiser_folder: family.lora_targets(settings.targets)}
     if settings.text_encoder:
+        if not family.text_lora_targets():
+            what = f"pipelines of {family.name} load no LoRA of a text encoder: it would be ignored"
+            raise LikenessError(what, "Set lora.text_encoder to false")
         targets |= {folder: family.text_lora_targets() for folder in family.text_encoders}
     for folder, names in targets.items():
         module: Any = _trainable_modules(family)[folder]
@@ -186,7 +189,7 @@ def _lora_bytes(family: Family, info: AdapterInfo, dtype: torch.dtype) -> bytes:
     metadata = {
         "format": "pt",
         LORA_SETTINGS_KEY: json.dumps(settings, sort_keys=True),
-        HEADER_KEY: json.dumps(info.model_dump(mode="json", exclude={"created"}), sort_keys=True),
+        HEADER_KEY: json.dumps(info.model_dump(mode="json", exclude={"created", "held_out"}), sort_keys=True),
     }
     return _sorted_header(to_safetensors(tensors, metadata))
 
@@ -205,7 +208,7 @@ def _peft_state(module: nn.Module) -> dict[str, Tensor]:
         name, is_b, _ = key.partition(".lora_B.")
         return tensor.float() * scales[name] if is_b else tensor
 
-    rename = _text_key if type(module).__name__ == "CLIPTextModel" else str
+    rename = _text_key if type(module).__name__.startswith("CLIPTextModel") else str
     return {rename(key): scaled(key, tensor) for key, tensor in state.items()}
 
 

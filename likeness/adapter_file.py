@@ -50,6 +50,9 @@ class AdapterInfo(Settings):
     licence: str = ""
     created: str = ""
     """ISO 8601. Not in the weights file's header, so that equal weights are equal files."""
+    held_out: list[str] = []
+    """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them. Only beside the
+    weights: it concerns nobody that they are given to."""
 
     @property
     def subject(self) -> str:

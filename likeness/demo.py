@@ -10,36 +10,43 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from inference.headshots import RenderRequest, render
+from inference.finish import enlarge
+from inference.headshots import RenderRequest, judge_of, render
+from inference.ranking import Judge, best_first
 from inference.renderer import Renderer, RenderJob
 from likeness import resources
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.faces.panel import Panel, Score
-from likeness.files import explained, write_image, write_json
+from likeness.files import explained, sha256, write_image, write_json
 from likeness.person import Consent, Person
 from likeness.sheets import tile
 from training.config import TrainConfig
 from training.intake import check
 from training.intake_report import contact_sheet, print_report
-from training.prepare import load_portraits
+from training.metrics import peak_memory
 from training.run import train
 
 PERSON = "p900015"
 STYLES = ("corporate", "warm-studio", "black-and-white", "outdoor", "office", "academic", "creative", "medical")
 SELFIES_OF_OTHERS = 4
 """Enough to tell the others apart from the person; each costs a fifth of a second."""
-COLUMNS = 8
+CANDIDATES = 2
+"""Drawn for each headshot that is kept."""
+SIZE, COLUMNS = 512, 8
 
 
 def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path:
@@ -59,11 +66,15 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     adapter = train(TrainConfig.load(recipe, [f"person={person.folder}", *overrides]))
 
     console.rule("3 of 4: headshots")
-    headshots = _render(person, adapter, count, console)
+    held_out = _held_out(person, adapter)
+    judge = judge_of(person, RenderRequest().recogniser, held_out.values())
+    headshots = _render(person, adapter, judge, count, console)
 
     console.rule("4 of 4: whom do they look like?")
-    sheet = _measure(person, adapter, headshots, into, console)
-    console.print(f"{(time.monotonic() - started) / 60:.1f} minutes. The contact sheet:", style="bold")
+    without = _without_adapter(headshots, judge, console)
+    sheet = _measure(person, held_out, headshots, without, into, console)
+    minutes = (time.monotonic() - started) / 60
+    console.print(f"{minutes:.1f} minutes, {peak_memory():.1f} GiB of memory at most. The contact sheet:", style="bold")
     console.print(str(sheet), soft_wrap=True)
     return sheet
 
@@ -80,22 +91,26 @@ def _person(folder: Path) -> Person:
     return person
 
 
-def _render(person: Person, adapter: Path, count: int, console: Console) -> list[Path]:
+def _render(person: Person, adapter: Path, judge: Judge, count: int, console: Console) -> list[Path]:
     """The headshots, style by style, best first. The base is loaded once."""
     renderer, made = Renderer(resources.base("pocket"), adapter), []
     for number, style in enumerate(track(STYLES, "Drawing", console=console, transient=True)):
-        request = RenderRequest(style=style, count=count, size=512, seed=1000 * number)
-        made += [shot.path for shot in render(person, request, renderer, adapter)[1]]
+        request = RenderRequest(style=style, count=count, oversample=CANDIDATES, size=SIZE, seed=1000 * number)
+        made += [shot.path for shot in render(person, request, renderer, adapter, judge=judge)[1]]
     return made
 
 
-def _measure(person: Person, adapter: Path, headshots: list[Path], into: Path, console: Console) -> Path:
-    """Scores the headshots, and the same prompts without the adapter; writes report.json and the contact sheet."""
-    records = [json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in headshots]
+def _measure(
+    person: Person,
+    held_out: Collection[str],
+    headshots: list[Path],
+    without: list[Image.Image],
+    into: Path,
+    console: Console,
+) -> Path:
+    """Scores the headshots and what was drawn without the adapter; writes report.json and the contact sheet."""
+    records = [_record(path) for path in headshots]
     pictures = [Image.open(path).convert("RGB") for path in headshots]
-    jobs = [RenderJob(record["prompt"], record["negative_prompt"], record["seed"]) for record in records]
-    without = Renderer(resources.base("pocket")).render(jobs)
-    held_out = _held_out(person, adapter)
     panel = _panel(person, held_out, console)
     scores = {"headshots": panel.score(pictures), "without adapter": panel.score(without)}
     about = {"people": 1 + len(panel.others), "held_out": sorted(held_out), "recogniser": panel.embedder.id}
@@ -111,16 +126,37 @@ def _measure(person: Person, adapter: Path, headshots: list[Path], into: Path, c
     return sheet
 
 
-def _held_out(person: Person, adapter: Path) -> set[str]:
-    """The names of the selfies that the adapter was not trained on."""
+def _record(headshot: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(headshot.with_suffix(".json").read_text(encoding="utf-8"))
+    return record
+
+
+def _without_adapter(headshots: list[Path], judge: Judge, console: Console) -> list[Image.Image]:
+    """The same prompts drawn by the base alone: as many candidates, of the same seeds, chosen in the same way."""
+    renderer, kept = Renderer(resources.base("pocket")), []
+    prompts = Counter((_record(path)["prompt"], _record(path)["negative_prompt"]) for path in headshots)
+    for number, (prompt, count) in enumerate(
+        track(prompts.items(), "Drawing without the adapter", console=console, transient=True)
+    ):
+        seeds = range(1000 * number, 1000 * number + CANDIDATES * count)
+        drawn = renderer.render([RenderJob(*prompt, seed) for seed in seeds])
+        drawn = [enlarge(picture, SIZE) for picture in drawn]
+        kept += [drawn[place] for place in best_first([judge.assess(picture) for picture in drawn])[:count]]
+    return kept
+
+
+def _held_out(person: Person, adapter: Path) -> dict[str, str]:
+    """The selfies that the adapter was not trained on: name and SHA-256."""
     info = read_info(adapter)
-    if info is None or info.resolution is None:
-        raise LikenessError("this adapter does not say how it was made", "Remove it and run the demo again", adapter)
-    portraits = load_portraits(person, info.resolution).select_columns(["photo", "split"])
-    return {row["photo"] for row in portraits if row["split"] == "held-out"}
+    if info is None or not info.held_out:
+        raise LikenessError(
+            "this adapter does not say what it was not trained on", "Remove it and run the demo again", adapter
+        )
+    digests = {path.name: sha256(path) for path in person.selfie_files()}
+    return {name: digest for name, digest in digests.items() if digest in info.held_out}
 
 
-def _panel(person: Person, held_out: set[str], console: Console) -> Panel:
+def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel:
     finder, recogniser = FaceFinder(), embedder()
     photos = person.selfie_files()
     whole = Reference.of(photos, finder, recogniser)

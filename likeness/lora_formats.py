@@ -30,7 +30,7 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     unread = [key for key in raw if "dora_scale" in key]
     try:
         with quiet():
-            flat, _ = pipeline.lora_state_dict(_fold_alphas(raw))
+            flat = _diffusers_names(pipeline, _fold_alphas(raw))
         parts: dict[str, dict[str, Tensor]] = {}
         for folder in pipeline._lora_loadable_modules:
             own = {k.removeprefix(f"{folder}."): v for k, v in flat.items() if k.startswith(f"{folder}.")}
@@ -44,6 +44,16 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     if unread or not parts:
         raise ignored_error(unread, path)
     return parts
+
+
+def _diffusers_names(pipeline: Any, raw: dict[str, Tensor]) -> dict[str, Tensor]:
+    """{"unet.mid_block….weight": tensor, …}, whatever the tensors were called."""
+    # kohya numbers the blocks of SDXL as its first release did; which is which only the UNet's shape tells.
+    numbered = "text_encoder_2" in pipeline._lora_loadable_modules and hasattr(pipeline, "unet")
+    found = pipeline.lora_state_dict(raw, **({"unet_config": pipeline.unet.config} if numbered else {}))
+    # Pipelines of a UNet give the alphas beside, which have been multiplied in already.
+    flat: dict[str, Tensor] = found[0] if isinstance(found, tuple) else found
+    return flat
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -93,11 +103,16 @@ def _of_part(metadata: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 def _peft_names(folder: str, module: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     from diffusers import utils
+    from diffusers.utils import state_dict_utils
 
     if not any(".lora_A" in key for key in tensors):
-        is_text = folder.startswith("text_encoder")
-        convert: Any = utils.convert_state_dict_to_peft if is_text else utils.convert_unet_state_dict_to_peft
-        tensors = convert(tensors)
+        if not folder.startswith("text_encoder"):
+            tensors = utils.convert_unet_state_dict_to_peft(tensors)
+        else:
+            # diffusers knows its older names by an output projection, which not every file holds.
+            older = any("_lora." in key for key in tensors)
+            kind = state_dict_utils.StateDictType.DIFFUSERS_OLD if older else None
+            tensors = utils.convert_state_dict_to_peft(tensors, kind)
     if not hasattr(module, "text_model"):
         # Newer transformers flattened CLIPTextModel; LoRA files keep the level that is gone.
         tensors = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}

@@ -4,6 +4,7 @@
                selfies/      the photographs that the person gave, as they are
                prepared/     portraits cropped for training         cache/   encoded portraits
                runs/         logs, checkpoints, sample pictures     adapters/  headshots/
+               certificates/ what was measured on the headshots
 
 Erasing the person is erasing the folder. So nothing in it may be a link to somewhere else.
 """
@@ -113,6 +114,10 @@ class Person:
     @property
     def headshots(self) -> Path:
         return self._room("headshots")
+
+    @property
+    def certificates(self) -> Path:
+        return self._room("certificates")
 
     @property
     def consent(self) -> Consent | None:

@@ -46,7 +46,7 @@ def test_families_do_not_repeat_each_other() -> None:
     """Two family files share less than a third of their lines (blank ones, comments and imports aside)."""
     own = {}
     for path in sorted((ROOT / "likeness" / "families").glob("*.py")):
-        if path.name in ("__init__.py", "base.py", "schedule.py", "source.py"):
+        if path.name in ("__init__.py", "autoencoder.py", "base.py", "flow.py", "qwen3.py", "schedule.py", "source.py"):
             continue
         lines = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
         own[path.name] = {line for line in lines if line and not line.startswith(("#", "import", "from"))}

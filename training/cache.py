@@ -1,7 +1,7 @@
 """Every portrait and every prompt goes through the base's encoders once; what comes out is kept in the person's cache.
 
 Files are named by what they hold: the hash of the pixels (or the prompt) and of the encoder's weights. So a new photo
-costs one encoding, another base or a changed crop never meets a stale file, and nothing needs to be cleared by hand.
+costs one encoding, another base or family or a changed crop never meets a stale file, and nothing needs to be cleared by hand.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class Encodings:
     def __init__(self, family: Family, folder: Path) -> None:
         self._family = family
         self._folder = folder
-        self._image_encoder = weights_hash(family.folder / "vae")
-        readers = [weights_hash(family.folder / name) for name in sorted(family.text_encoders)]
+        # Two families make different things of the same encoder's weights.
+        self._image_encoder = family.name + weights_hash(family.folder / "vae")
+        readers = [family.name, *(weights_hash(family.folder / name) for name in sorted(family.text_encoders))]
         readers += [_folder_hash(family.folder / name) for name in sorted(family.tokenizers)]
         self._text_encoder = "".join(readers)
 
@@ -45,7 +46,8 @@ class Encodings:
             image, mask = ImageOps.mirror(image), ImageOps.mirror(mask)
         key = _digest(image.tobytes(), mask.tobytes(), str(image.size).encode(), self._image_encoder.encode())
         tensors = self._cached("portraits", key, lambda: self._encode_image(image, mask))
-        return Example(**tensors, caption=row["caption"], photo=row["digest"])
+        original = (row["original_height"], row["original_width"])
+        return Example(**tensors, caption=row["caption"], photo=row["digest"], original=original)
 
     def text(self, prompts: Iterable[str]) -> Texts:
         """The conditioning of every prompt."""

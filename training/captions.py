@@ -17,7 +17,7 @@ from likeness.settings import Settings
 SUBJECT = "{subject}"
 """Stands in captions where "<trigger> <class word>" goes."""
 
-_CLOSE_UP, _HEAD_AND_SHOULDERS = 0.55, 0.24  # face size over the portrait's side
+_CLOSE_UP, _HEAD_AND_SHOULDERS = 0.55, 0.24  # face size over the portrait's width
 _DRAMATIC_STOPS, _SOFT_STOPS = 1.9, 0.4  # between the cheeks: a tenth and about a third of the synthetic selfies
 # Bright end of the whole picture, not of the face: dark skin is not dim light. Measured: 0, 2 and 3 in 100 synthetic
 # photographs of the lightest, middle and darkest third of skin tones.
@@ -55,9 +55,9 @@ class Scene:
         return Scene(_light(rgb, face), bool(colour < _GREY_LEVELS), glasses)
 
 
-def caption(scene: Scene, face: Face, side: float, settings: CaptionSettings) -> str:
-    """The caption of a square portrait of that side in pixels, with "{subject}" in the person's place."""
-    share = face.size / side
+def caption(scene: Scene, face: Face, width: float, settings: CaptionSettings) -> str:
+    """The caption of a portrait of that width in pixels, with "{subject}" in the person's place."""
+    share = face.size / width
     words = [settings.lead]
     if share >= _CLOSE_UP:
         words.append("close-up")

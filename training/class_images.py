@@ -14,14 +14,14 @@ from training.rendering import render_latents
 
 
 def class_portraits(
-    family: Family, encodings: Encodings, prompts: Sequence[str], count: int, resolution: int, seed: int
+    family: Family, encodings: Encodings, prompts: Sequence[str], count: int, size: tuple[int, int], seed: int
 ) -> Portraits:
-    """``count`` latents of the prompts in turn, rendered or from the cache. They never become pixels: nobody looks.
+    """``count`` latents of the prompts in turn, rendered or from the cache, of that (width, height) in px. They never become pixels: nobody looks.
 
     The family must be as it was loaded: its text encoder there, its denoiser untouched.
     """
     device = next(family.denoiser.parameters()).device
-    shape = family.latent_shape(resolution, resolution)
+    shape = family.latent_shape(*reversed(size))
     texts = encodings.text([*prompts, ""])
     negative = texts.stack([""], device)
     weights = family.sha256()
@@ -34,7 +34,7 @@ def class_portraits(
             positive = texts.stack([prompt], device)
             return render_latents(family, family.predict, positive, negative, noise, family.recipe)[0]
 
-        key = f"{weights} {family.recipe.model_dump_json()} {resolution} {seed} {number} {prompt}"
+        key = f"{weights} {family.recipe.model_dump_json()} {size} {seed} {number} {prompt}"
         latents = encodings.latents(key, render)
         everywhere = torch.ones(1, *shape[1:])
         return Example(latents, torch.zeros(shape), everywhere, prompt, f"class-{number:05d}")

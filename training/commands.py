@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,7 +59,8 @@ def check(
 
 def prepare(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
-    resolution: Annotated[int, typer.Option(min=32, max=4096, help="Side of the portraits in pixels.")] = 128,
+    resolution: Annotated[int, typer.Option(min=32, max=4096, help="Width of the portraits in pixels.")] = 128,
+    shape: Annotated[Literal["square", "portrait"], typer.Option(help="square, or portrait: 4:5.")] = "square",
 ) -> None:
     """Cut the usable photographs to portraits with face masks and captions; training does this by itself."""
     from likeness.person import Person
@@ -67,8 +68,8 @@ def prepare(
     from training.prepare import prepare as prepare_person
 
     person = Person.open(folder)
-    where = prepare_person(person, resolution, progress=_progress)
-    portraits = load_portraits(person, resolution)
+    where = prepare_person(person, resolution, shape=shape, progress=_progress)
+    portraits = load_portraits(person, resolution, shape)
     held_out = len({row["photo"] for row in portraits.select_columns(["photo", "split"]) if row["split"] == "held-out"})
     photos = len(set(portraits["photo"]))
     typer.echo(f"{len(portraits)} portraits of {photos} photographs, {held_out} of them held out: {where}")

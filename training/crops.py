@@ -1,4 +1,4 @@
-"""Square portraits cut from a photograph: all of it, head and shoulders, close."""
+"""Portraits cut from a photograph, square or upright: all of it, head and shoulders, close."""
 
 import math
 from dataclasses import dataclass
@@ -7,51 +7,62 @@ from typing import Literal
 from likeness.faces import Face
 
 Crop = Literal["full", "shoulders", "close"]
+Shape = Literal["square", "portrait"]
 
-# Side of the square over the face's size, and where on it, from the top, the middle of the face lies.
-_SIDES: dict[Crop, float] = {"shoulders": 2.6, "close": 1.55}
+_HEIGHTS: dict[Shape, float] = {"square": 1.0, "portrait": 1.25}  # over the width; 4:5 is the print of 8 x 10 inches
+
+# Width of the portrait over the face's size, and where on its height, from the top, the middle of the face lies.
+_WIDTHS: dict[Crop, float] = {"shoulders": 2.6, "close": 1.55}
 _MIDDLE: dict[Crop, float] = {"full": 0.42, "shoulders": 0.42, "close": 0.47}
-_SMALLEST_FACE = 0.12  # of the portrait's side: a smaller one teaches the background
+_SMALLEST_FACE = 0.12  # of the portrait's width: a smaller one teaches the background
 _MOST_ENLARGED = 2.0
-_TOO_ALIKE = 1.15  # ratio of sides below which two portraits would be the same picture
+_TOO_ALIKE = 1.15  # ratio of widths below which two portraits would be the same picture
 
 
 @dataclass(frozen=True)
-class Square:
-    """A square on a photograph: top left corner and side, in pixels."""
+class Frame:
+    """A rectangle on a photograph: top left corner, width and height, in pixels."""
 
     crop: Crop
     left: float
     top: float
-    side: float
+    width: float
+    height: float
 
     @property
     def box(self) -> tuple[float, float, float, float]:
         """(x0, y0, x1, y1)."""
-        return self.left, self.top, self.left + self.side, self.top + self.side
+        return self.left, self.top, self.left + self.width, self.top + self.height
 
 
-def squares(face: Face, width: int, height: int, resolution: int) -> list[Square]:
+def portrait_size(shape: Shape, resolution: int) -> tuple[int, int]:
+    """(width, height) in px of a portrait that is `resolution` px wide."""
+    return resolution, round(resolution * _HEIGHTS[shape])
+
+
+def frames(face: Face, width: int, height: int, resolution: int, shape: Shape = "square") -> list[Frame]:
     """The portraits worth cutting from a width x height photograph, the widest first; at least one.
 
-    Squares are moved to lie within the photograph, never padded: an invented border would be learnt. Left out are those
+    They are moved to lie within the photograph, never padded: an invented border would be learnt. Left out are those
     on which the face would be tiny, that would have to be enlarged too much, or that hardly differ from a wider one.
     """
-    largest = float(min(width, height))
-    found: list[Square] = []
+    taller = _HEIGHTS[shape]
+    largest = min(float(width), height / taller)
+    found: list[Frame] = []
     if face.size >= _SMALLEST_FACE * largest:
-        found.append(_placed("full", largest, face, width, height))
-    for crop, ratio in _SIDES.items():
-        side = ratio * face.size
-        wider = found[-1].side if found else math.inf
-        if side > largest or wider < _TOO_ALIKE * side or side * _MOST_ENLARGED < resolution:
+        found.append(_placed("full", largest, taller, face, width, height))
+    for crop, ratio in _WIDTHS.items():
+        wanted = ratio * face.size
+        wider = found[-1].width if found else math.inf
+        if wanted > largest or wider < _TOO_ALIKE * wanted or wanted * _MOST_ENLARGED < resolution:
             continue
-        found.append(_placed(crop, side, face, width, height))
-    return found or [_placed("full", largest, face, width, height)]
+        found.append(_placed(crop, wanted, taller, face, width, height))
+    return found or [_placed("full", largest, taller, face, width, height)]
 
 
-def _placed(crop: Crop, side: float, face: Face, width: int, height: int) -> Square:
+def _placed(crop: Crop, wide: float, taller: float, face: Face, width: int, height: int) -> Frame:
     x, y = face.centre
-    left = min(max(x - side / 2, 0.0), width - side)
-    top = min(max(y - side * _MIDDLE[crop], 0.0), height - side)
-    return Square(crop, left, top, side)
+    high = wide * taller
+    left = min(max(x - wide / 2, 0.0), width - wide)
+    top = min(max(y - high * _MIDDLE[crop], 0.0), height - high)
+    return Frame(crop, left, top, wide, high)

@@ -18,15 +18,16 @@ from torch import Tensor
 
 from likeness import randomness
 from likeness.settings import Settings
-
-Crop = Literal["full", "shoulders", "close"]
+from training.crops import Crop, Shape
 
 
 class DataSettings(Settings):
     """What of the prepared portraits is trained on."""
 
     resolution: int | None = Field(None, ge=8)
-    """Side in px; none means the base's own."""
+    """Width in px; none means the base's own."""
+    shape: Shape = "square"
+    """Of the portraits: "portrait" is 4:5. Square is what most bases were trained on first."""
     crops: list[Crop] = Field(["full", "shoulders", "close"], min_length=1)
     flip: bool = False
     """Train on mirrored portraits as well. Off, because faces are not symmetric: a parting, a mole, a crooked smile would
@@ -51,6 +52,8 @@ class Example:
     """With "{subject}" where the person stands."""
     photo: str
     """Digest of the selfie that it was cut from."""
+    original: tuple[int, int] = (0, 0)
+    """Height and width in px before it was scaled; 0 where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Batch:
     quantiles: Tensor
     """Of the timestep density, in [0, 1)."""
     masks: Tensor
+    originals: Tensor
+    """Heights and widths in px before scaling, (B, 2) int64; 0 where nothing was scaled."""
     prompts: list[str]
 
 
@@ -116,7 +121,8 @@ class Sampler:
             latents=torch.stack([latents for latents, *_ in drawn]),
             noise=torch.stack([noise for _, noise, *_ in drawn]),
             quantiles=torch.tensor([self._quantile(step, slot) for slot in slots], dtype=torch.float64).float(),
-            masks=torch.stack([mask for _, _, mask, _ in drawn]),
+            masks=torch.stack([example.mask for *_, example, _ in drawn]),
+            originals=torch.tensor([example.original for *_, example, _ in drawn]),
             prompts=[prompt for *_, prompt in drawn],
         )
 
@@ -124,7 +130,7 @@ class Sampler:
         """Dropout draws from torch's own generator: puts it where it would be had there been no slots before."""
         randomness.place_torch(*self._key("dropout", step, slot))
 
-    def _slot(self, step: int, slot: int) -> tuple[Tensor, Tensor, Tensor, str]:
+    def _slot(self, step: int, slot: int) -> tuple[Tensor, Tensor, Example, str]:
         photo = self.portraits.photos[self._photo(step, slot)]
         example = photo[randomness.integer(len(photo), *self._key("crop", step, slot))]
         shape = tuple(example.mean.shape)
@@ -135,7 +141,7 @@ class Sampler:
         if self.noise_offset:
             constant = randomness.normal((shape[0], 1, 1), *self._key("noise-offset", step, slot))
             noise = noise + self.noise_offset * constant
-        return latents, noise, example.mask, self._prompt(example, step, slot)
+        return latents, noise, example, self._prompt(example, step, slot)
 
     def _photo(self, step: int, slot: int) -> int:
         """Every photo comes once in each pass over the photos; every pass has an order of its own."""

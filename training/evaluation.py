@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from likeness import randomness
-from likeness.families import DiscreteSchedule
+from likeness.families import Schedule
 from likeness.settings import Settings
 from training.data import Portraits
 from training.metrics import quantile_name
@@ -55,7 +55,7 @@ class Evaluation:
         return len(self._examples)
 
     @torch.no_grad()
-    def losses(self, predict: Predict, schedule: DiscreteSchedule, device: torch.device | str) -> dict[str, float]:
+    def losses(self, predict: Predict, schedule: Schedule, device: torch.device | str) -> dict[str, float]:
         """Mean face-weighted squared error, over all noise levels ("evaluation/loss") and at each."""
         values: dict[str, float] = {}
         for number in range(self._quantiles):
@@ -65,9 +65,11 @@ class Evaluation:
         return {"evaluation/loss": sum(values.values()) / len(values), **values}
 
     def _loss(
-        self, index: int, level: Tensor, predict: Predict, schedule: DiscreteSchedule, device: torch.device | str
+        self, index: int, level: Tensor, predict: Predict, schedule: Schedule, device: torch.device | str
     ) -> float:
-        example, timesteps = self._examples[index], schedule.timesteps(level).to(device)
+        example = self._examples[index]
+        height, width = example.mean.shape[-2:]
+        timesteps = schedule.timesteps(level, (height, width)).to(device)
         latents, noise = example.mean[None].to(device), self._noise[index][None].to(device)
         prediction = predict(schedule.add_noise(latents, noise, timesteps), timesteps, [self.prompts[index]])
         weights = face_weights(example.mask[None].to(device), self._floor)

@@ -7,6 +7,7 @@ equal size make the gradient that of the whole batch.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -69,8 +70,14 @@ class Loop:
     def run(self) -> None:
         """Trains to the end. Raises Interrupted when asked to stop, after saving; LikenessError when it cannot go on."""
         main, steps = self.accelerator.is_main_process, self.config.steps
-        with StopRequest() as stop, tqdm(total=steps, initial=self.done, disable=not main, desc="training") as bar:
-            bar.mininterval = 0.2 if bar.fp.isatty() else 20.0
+        bar = tqdm(
+            total=steps,
+            initial=self.done,
+            disable=not main,
+            desc="training",
+            mininterval=0.2 if sys.stderr.isatty() else 20.0,
+        )
+        with StopRequest() as stop, bar:
             if self.done == 0:
                 self._look()
             while self.done < steps:
@@ -128,23 +135,31 @@ class Loop:
             batches.append(parts.prior.batch(step, self._share(self.config.prior_slots, round_)))
         count, schedule = len(batches[0].prompts), parts.family.schedule
         latents, noise, quantiles = (t.to(device) for t in _joined(batches))
-        timesteps = schedule.timesteps(timestep_positions(quantiles, settings.timesteps))
+        size = (latents.shape[-2], latents.shape[-1])
+        timesteps = schedule.timesteps(timestep_positions(quantiles, settings.timesteps), size)
         noisy, target = schedule.add_noise(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
         if parts.frozen is not None:
-            conditioning = parts.texts.stack(batches[1].prompts, device)
+            conditioning = parts.texts.stack(batches[1].prompts, device) | self._framing(batches[1:])
             with self.accelerator.autocast():
                 prior_target = parts.frozen.predict(noisy[count:], timesteps[count:], conditioning)
             target = torch.cat([target[:count], prior_target])
         prompts = [prompt for batch in batches for prompt in batch.prompts]
-        prediction = self.model(noisy, timesteps, *self._conditioning(prompts))
+        prediction = self.model(noisy, timesteps, *self._conditioning(prompts, self._framing(batches)))
         masks = batches[0].masks.to(device)
         return losses(settings, schedule, prediction, target, timesteps[:count], masks), timesteps[:count]
 
-    def _conditioning(self, prompts: list[str]) -> tuple[dict[str, Tensor] | None, list[str] | None]:
+    def _conditioning(
+        self, prompts: list[str], framing: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], list[str] | None]:
         """What the model takes: encodings from the cache, or the prompts where the text encoders learn."""
         if self.config.trains_text:
-            return None, prompts
-        return self.parts.texts.stack(prompts, self.accelerator.device), None
+            return {**framing}, prompts
+        return {**self.parts.texts.stack(prompts, self.accelerator.device), **framing}, None
+
+    def _framing(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """What the base is told of how these pictures were framed."""
+        originals = torch.cat([batch.originals for batch in batches])
+        return self.parts.family.framing(originals.to(self.accelerator.device))
 
     def _share(self, slots: int, round_: int) -> range:
         """The slots of one round that are this process's."""
@@ -193,7 +208,7 @@ class Loop:
                 self._draw()
 
     def _predict(self, noisy: Tensor, timesteps: Tensor, prompts: list[str]) -> Tensor:
-        prediction: Tensor = self.parts.model(noisy, timesteps, *self._conditioning(prompts))
+        prediction: Tensor = self.parts.model(noisy, timesteps, *self._conditioning(prompts, {}))
         return prediction
 
     def _draw(self) -> None:

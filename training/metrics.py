@@ -30,7 +30,8 @@ class Meter:
         self._totals.append(mean)
         self._person.append(person.cpu())
         self._prior.append(prior.cpu())
-        self._bins.append((timesteps.cpu() * QUANTILES) // self._timesteps)
+        bins = (timesteps.cpu() * QUANTILES) // self._timesteps
+        self._bins.append(bins.clamp(max=QUANTILES - 1))  # rounding can take a flow's last level to pure noise
 
     def read(self) -> dict[str, float]:
         """The numbers since the last reading, which then begin anew."""

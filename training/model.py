@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from likeness import adapter
 from likeness.adapter import LoraSettings
@@ -47,15 +49,17 @@ class Trained(nn.Module):
         self.dtype = dtype
         self.denoiser = family.denoiser
         self.text_encoders = nn.ModuleDict(family.text_encoders if trains_text else {})
+        self.checkpoints_gradients = False
 
     def forward(
-        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning | None, prompts: list[str] | None
+        self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning, prompts: list[str] | None
     ) -> Tensor:
-        """The prediction (B, ...) for noisy latents, under conditioning or, where the text encoders learn, prompts."""
-        if conditioning is None:
-            assert prompts is not None
-            conditioning = self.family.encode_text(prompts)
-        return self.family.predict(noisy.to(self.dtype), timesteps, _cast(conditioning, self.dtype))
+        """The prediction (B, ...) for noisy latents, under conditioning and, where the text encoders learn, prompts."""
+        if prompts is not None:
+            conditioning = {**conditioning, **self.family.encode_text(prompts)}
+        # What is computed again in the backward pass must be computed in the same way there.
+        with nullcontext() if self.checkpoints_gradients else _attention(noisy):
+            return self.family.predict(noisy.to(self.dtype), timesteps, _cast(conditioning, self.dtype))
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """The parameters that learn: the denoiser's and the text encoders'."""
@@ -121,6 +125,7 @@ def make_trainable(
     for parameter in model.parameters():
         parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
     if gradient_checkpointing:
+        model.checkpoints_gradients = True
         denoiser: Any = family.denoiser
         denoiser.enable_gradient_checkpointing()
         for encoder in family.text_encoders.values():
@@ -130,6 +135,16 @@ def make_trainable(
             enable({"use_reentrant": False})
     # Dropout (LoRA's own) and gradient checkpointing of the text encoders are for training mode only.
     return model.train()
+
+
+def _attention(latents: Tensor) -> AbstractContextManager[None]:
+    """Plain attention for small pictures on the CPU.
+
+    There torch's fused attention is slow backwards in bfloat16 (docs/performance.md); it saves memory, which matters only
+    where pictures are large.
+    """
+    small = latents.shape[-2] * latents.shape[-1] <= 1024
+    return sdpa_kernel(SDPBackend.MATH) if small and latents.device.type == "cpu" else nullcontext()
 
 
 def _cast(conditioning: Conditioning, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from likeness.families import DiscreteSchedule
+from likeness.families import Schedule
 from likeness.settings import Settings
 
 
@@ -50,11 +50,11 @@ class TimestepSettings(Settings):
 
 
 class ObjectiveSettings(Settings):
-    """The loss. Whether the network predicts epsilon or v is the base's to say."""
+    """The loss. Whether the network predicts epsilon, v or a flow's velocity is the base's to say."""
 
     timesteps: TimestepSettings = TimestepSettings()
     min_snr_gamma: float | None = Field(None, gt=0)
-    """Hang et al. 2023, arXiv 2303.09556; 5 is usual. None leaves every timestep its weight."""
+    """Hang et al. 2023, arXiv 2303.09556; 5 is usual. None leaves every timestep its weight. Not for flow matching."""
     noise_offset: float = Field(0.0, ge=0)
     """Standard deviation of a constant added to each channel of the noise. Needless for a zero-terminal-SNR base."""
     background_floor: float = Field(0.2, gt=0, le=1)
@@ -99,7 +99,7 @@ class Losses:
 
 def losses(
     settings: ObjectiveSettings,
-    schedule: DiscreteSchedule,
+    schedule: Schedule,
     prediction: Tensor,
     target: Tensor,
     timesteps: Tensor,

@@ -25,7 +25,7 @@ from likeness.images import load_photo
 from likeness.person import Person
 from likeness.settings import Settings
 from training.captions import CaptionSettings, Scene, caption
-from training.crops import Square, squares
+from training.crops import Frame, Shape, frames, portrait_size
 from training.intake import check_files
 from training.intake_photo import PhotoVerdict
 from training.intake_settings import IntakeSettings
@@ -33,7 +33,7 @@ from training.intake_settings import IntakeSettings
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_RECIPE = 1  # raise it when the same photographs would be prepared differently
+_RECIPE = 2  # raise it when the same photographs would be prepared differently
 _NOTE = "recipe.json"
 _ENOUGH_TO_HOLD_OUT = 5
 
@@ -52,16 +52,17 @@ def prepare(
     resolution: int,
     seed: int = 0,
     settings: PrepareSettings | None = None,
+    shape: Shape = "square",
     progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
 ) -> Path:
-    """Makes the portraits of that side in pixels and returns their folder, `prepared/<resolution>`.
+    """Makes the portraits of that width in pixels; returns their folder, `prepared/<width>` or `prepared/<width>x<height>`.
 
     Columns as in `load_portraits`. Raises LikenessError without consent, or when intake finds the photographs unusable.
     """
     settings = settings or PrepareSettings()
     person.require_consent()
     files = person.selfie_files()
-    folder = person.prepared / str(resolution)
+    folder = _folder(person, resolution, shape)
     recipe = _recipe(files, resolution, seed, settings)
     if _is_prepared(folder, recipe):
         return folder
@@ -78,23 +79,23 @@ def prepare(
     for photo in report.accepted:
         split = "held-out" if digests[photo.file] in held_out else "train"
         common = {"photo": photo.file.name, "digest": digests[photo.file], "split": split}
-        rows += [row | common for row in _portraits(photo, resolution, finder, settings.captions)]
+        rows += [row | common for row in _portraits(photo, resolution, shape, finder, settings.captions)]
     _save(rows, folder, recipe)
     return folder
 
 
-def load_portraits(person: Person, resolution: int) -> "Dataset":
-    """The prepared portraits: image (RGB) and mask (L, how much each pixel is face) of that side in pixels, caption (with
-    "{subject}"), photo (file name), digest (SHA-256 of the photograph), crop ("full", "shoulders" or "close") and
-    split ("train" or "held-out").
+def load_portraits(person: Person, resolution: int, shape: Shape = "square") -> "Dataset":
+    """The prepared portraits: image (RGB) and mask (L, how much each pixel is face) of that width in pixels, caption (with
+    "{subject}"), photo (file name), digest (SHA-256 of the photograph), crop ("full", "shoulders" or "close"),
+    original_width and original_height (px before it was scaled) and split ("train" or "held-out").
 
     Raises LikenessError when they have not been made.
     """
     from datasets import load_from_disk
 
-    folder = person.prepared / str(resolution)
+    folder = _folder(person, resolution, shape)
     if not (folder / _NOTE).is_file():
-        remedy = f"Make them: likeness prepare {person.folder} --resolution {resolution}"
+        remedy = f"Make them: likeness prepare {person.folder} --resolution {resolution} --shape {shape}"
         raise LikenessError("the portraits are not prepared", remedy, folder)
     return load_from_disk(str(folder))
 
@@ -105,6 +106,12 @@ def choose_held_out(digests: Sequence[str], share: float, seed: int) -> set[str]
         return set()
     draws = sorted(set(digests), key=lambda digest: (randomness.uniform(seed, "held-out", digest), digest))
     return set(draws[: max(1, round(share * len(draws)))])
+
+
+def _folder(person: Person, resolution: int, shape: Shape) -> Path:
+    return person.prepared / (
+        str(resolution) if shape == "square" else "{}x{}".format(*portrait_size(shape, resolution))
+    )
 
 
 def _recipe(files: Sequence[Path], resolution: int, seed: int, settings: PrepareSettings) -> str:
@@ -122,7 +129,7 @@ def _is_prepared(folder: Path, recipe: str) -> bool:
 
 
 def _portraits(
-    photo: PhotoVerdict, resolution: int, finder: FaceFinder, captions: CaptionSettings
+    photo: PhotoVerdict, resolution: int, shape: Shape, finder: FaceFinder, captions: CaptionSettings
 ) -> Iterator[dict[str, Any]]:
     picture = load_photo(photo.file)
     rgb = np.asarray(picture)
@@ -131,19 +138,22 @@ def _portraits(
         raise ValueError(f"{photo.file.name} was accepted without a face")
     scene = Scene.of(rgb, face, bool(photo.glasses))
     person_mask = Image.fromarray((finder.person_mask(rgb) * 255).astype(np.uint8))
-    for square in squares(face, picture.width, picture.height, resolution):
-        moved = face.moved(-square.left, -square.top, resolution / square.side)
-        person = np.asarray(_cut(person_mask, square, resolution), np.float32) / 255
+    width, height = portrait_size(shape, resolution)
+    for frame in frames(face, picture.width, picture.height, resolution, shape):
+        moved = face.moved(-frame.left, -frame.top, width / frame.width)
+        person = np.asarray(_cut(person_mask, frame, (width, height)), np.float32) / 255
         yield {
-            "image": _cut(picture, square, resolution),
-            "mask": _as_image(face_weight((resolution, resolution), moved, person)),
-            "caption": caption(scene, face, square.side, captions),
-            "crop": square.crop,
+            "image": _cut(picture, frame, (width, height)),
+            "mask": _as_image(face_weight((height, width), moved, person)),
+            "caption": caption(scene, face, frame.width, captions),
+            "crop": frame.crop,
+            "original_width": round(frame.width),
+            "original_height": round(frame.height),
         }
 
 
-def _cut(picture: Image.Image, square: Square, resolution: int) -> Image.Image:
-    return picture.resize((resolution, resolution), Image.Resampling.LANCZOS, box=square.box)
+def _cut(picture: Image.Image, frame: Frame, size: tuple[int, int]) -> Image.Image:
+    return picture.resize(size, Image.Resampling.LANCZOS, box=frame.box)
 
 
 def _as_image(mask: Floats) -> Image.Image:
@@ -155,7 +165,8 @@ def _save(rows: list[dict[str, Any]], folder: Path, recipe: str) -> None:
     from datasets import Image as ImageFeature
 
     texts = {name: Value("string") for name in ("caption", "photo", "digest", "crop", "split")}
-    features = Features({"image": ImageFeature(mode="RGB"), "mask": ImageFeature(mode="L"), **texts})
+    sizes = {name: Value("int32") for name in ("original_width", "original_height")}
+    features = Features({"image": ImageFeature(mode="RGB"), "mask": ImageFeature(mode="L"), **texts, **sizes})
     with new_folder(folder) as fresh, _quiet():
         Dataset.from_list(rows, features=features).save_to_disk(str(fresh))
         write_json(fresh / _NOTE, {"recipe": recipe})

@@ -30,22 +30,15 @@ def render_latents(
 ) -> Tensor:
     """Latents (B, C, h, w) drawn from standard normal ``noise`` with classifier-free guidance, all on one device."""
     scheduler: Any = copy.deepcopy(family.parts["scheduler"])
-    scheduler.set_timesteps(recipe.steps, device=noise.device)
-    latents = noise * scheduler.init_noise_sigma
+    family.set_timesteps(scheduler, recipe.steps, noise)
+    # Schedulers of a flow have neither: they begin at the noise itself and show it as it is.
+    latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+    scaled = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
     for timestep in scheduler.timesteps:
-        noisy = scheduler.scale_model_input(latents, timestep)
+        noisy = scaled(latents, timestep)
         times = timestep.expand(len(noise))
         wanted = predict(noisy, times, positive)
-        guided = _guided(wanted, predict(noisy, times, negative), recipe) if recipe.guidance_scale != 1 else wanted
-        latents = scheduler.step(guided.float(), timestep, latents).prev_sample
+        if recipe.guidance_scale != 1:
+            wanted = family.guide(wanted, predict(noisy, times, negative), recipe)
+        latents = scheduler.step(wanted.float(), timestep, latents).prev_sample
     return latents
-
-
-def _guided(wanted: Tensor, unwanted: Tensor, recipe: Recipe) -> Tensor:
-    """Guidance, and the rescaling that keeps it from over-exposing (Lin et al. 2023, arXiv 2305.08891, section 3.4)."""
-    guided = unwanted + recipe.guidance_scale * (wanted - unwanted)
-    if recipe.guidance_rescale == 0:
-        return guided
-    axes = tuple(range(1, wanted.ndim))
-    rescaled = guided * (wanted.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True))
-    return recipe.guidance_rescale * rescaled + (1 - recipe.guidance_rescale) * guided

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
     options = parser.parse_intermixed_args(arguments)
     leave_with_launcher()
+    _note_lone_process()
     speaks = int(os.environ.get("RANK", "0")) == 0
     try:
         folder = train(TrainConfig.load(options.config, options.overrides))
@@ -51,6 +52,18 @@ def main(arguments: Sequence[str]) -> int:
     if speaks:
         print(f"adapter: {folder}")
     return 0
+
+
+def _note_lone_process() -> None:
+    """accelerate's launcher starts one process on CPUs, however many were asked for, unless mpirun does the starting."""
+    several = {"WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"} & os.environ.keys()
+    # It sets a port for the processes to meet at only when it was asked for more than one.
+    if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_PORT" in os.environ and not several:
+        print(
+            "note: accelerate started one process, not several: on CPUs it needs mpirun for that. "
+            "Without: torchrun --nproc_per_node 2 train.py ... (the adapter is the same)",
+            file=sys.stderr,
+        )
 
 
 def train(config: TrainConfig) -> Path:
@@ -120,6 +133,8 @@ def _accelerator(config: TrainConfig, folder: Path) -> Accelerator:
     if precision == "fp16" and not torch.cuda.is_available():
         raise LikenessError("mixed_precision=fp16 needs a GPU", "Use bf16 or fp32")
     return Accelerator(
+        # Without being told, accelerate takes processes that torchrun started on CPUs for so many lone ones.
+        cpu=not torch.accelerator.is_available(),
         mixed_precision=precision,
         log_with=tracking.log_with(config.tracking, folder),
         project_dir=folder,
@@ -141,6 +156,7 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, folder: Path) -> 
         alpha=config.lora.alpha if is_lora else None,
         steps=config.steps,
         data_digest=parts.data_digest,
+        held_out=parts.held_out,
         resolution=parts.resolution,
         versions={name: version(name) for name in packages},
         licence=parts.family.licence,

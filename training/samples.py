@@ -34,13 +34,16 @@ class SampleSettings(Settings):
 class Samples:
     """Draws the same prompts from the same noise whenever it is asked."""
 
-    def __init__(self, settings: SampleSettings, family: Family, resolution: int, subject: str, seed: int) -> None:
+    def __init__(
+        self, settings: SampleSettings, family: Family, size: tuple[int, int], subject: str, seed: int
+    ) -> None:
+        """``size``: (width, height) in px."""
         self.prompts = [p.replace("{subject}", subject) for p in settings.prompts for _ in range(settings.count)]
         self.negative = settings.negative
         given = {"steps": settings.steps, "guidance_scale": settings.guidance_scale}
         self._recipe = family.recipe.model_copy(update={key: value for key, value in given.items() if value})
         self._family = family
-        shape = family.latent_shape(resolution, resolution)
+        shape = family.latent_shape(*reversed(size))
         self._noise = [randomness.normal(shape, seed, "sample", number) for number in range(len(self.prompts))]
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from likeness.person import Person
 from training.cache import Encodings, Texts
 from training.class_images import class_portraits
 from training.config import TrainConfig
+from training.crops import portrait_size
 from training.data import Portraits, Sampler
 from training.evaluation import Evaluation
 from training.model import FrozenBase, Trained, make_trainable
@@ -43,22 +44,26 @@ class Parts:
     resolution: int
     data_digest: str
     """Of all that was trained on: pictures, masks and captions."""
+    held_out: list[str]
+    """SHA-256 of the photographs that are not trained on."""
 
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
     """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
     family = load_family(resources.base(config.base), torch.float32, accelerator.device)
+    _check_objective(config, family)
     resolution = config.data.resolution or family.resolution
-    family.latent_shape(resolution, resolution)
+    size = portrait_size(config.data.shape, resolution)
+    family.latent_shape(*reversed(size))
     # The main process fills the person's folder; the others then find everything there.
     with accelerator.main_process_first(), torch.no_grad():
         rows = _rows(config, person, resolution)
         encodings = Encodings(family, person.cache)
         train = _encode(encodings, rows["train"], config.data.flip)
         held_out = _encode(encodings, rows["held-out"], flip=False)
-        sampler, prior = _samplers(config, family, encodings, train, resolution)
+        sampler, prior = _samplers(config, family, encodings, train, size)
         evaluation = _evaluation(config, held_out)
-        samples = _samples(config, family, resolution)
+        samples = _samples(config, family, size)
         texts = encodings.text(_prompts(sampler, prior, evaluation, samples))
     _free(family, keep_text=config.trains_text, keep_vae=samples is not None)
     dtype = DTYPES[config.mixed_precision]
@@ -67,7 +72,8 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         family, config.method, config.lora, config.dreambooth, config.seed, dtype, config.gradient_checkpointing
     )
     digest = _data_digest(rows["train"])
-    return Parts(family, model, frozen, texts, sampler, prior, evaluation, samples, resolution, digest)
+    kept = sorted({row["digest"] for row in rows["held-out"]})
+    return Parts(family, model, frozen, texts, sampler, prior, evaluation, samples, resolution, digest, kept)
 
 
 def subject(config: TrainConfig) -> str:
@@ -75,11 +81,18 @@ def subject(config: TrainConfig) -> str:
     return f"{config.trigger} {config.class_word}".strip()
 
 
+def _check_objective(config: TrainConfig, family: Family) -> None:
+    """Raises LikenessError, before anything is encoded, for weights that the base's objective does not know."""
+    if config.objective.min_snr_gamma is not None:
+        family.schedule.min_snr_weight(torch.zeros(1, dtype=torch.int64), config.objective.min_snr_gamma)
+
+
 def _rows(config: TrainConfig, person: Person, resolution: int) -> dict[str, list[Mapping[str, Any]]]:
     """The prepared portraits of the crops asked for, by split. Raises LikenessError when none are left to train on."""
     # Which photos are held out is a matter of the person, not of the run: so not by its seed.
-    prepare(person, resolution)
-    rows = [row for row in load_portraits(person, resolution) if row["crop"] in config.data.crops]
+    shape = config.data.shape
+    prepare(person, resolution, shape=shape)
+    rows = [row for row in load_portraits(person, resolution, shape) if row["crop"] in config.data.crops]
     split: dict[str, list[Mapping[str, Any]]] = {
         name: [row for row in rows if row["split"] == name] for name in ("train", "held-out")
     }
@@ -98,7 +111,7 @@ def _encode(encodings: Encodings, rows: Iterable[Mapping[str, Any]], flip: bool)
 
 
 def _samplers(
-    config: TrainConfig, family: Family, encodings: Encodings, train: Portraits, resolution: int
+    config: TrainConfig, family: Family, encodings: Encodings, train: Portraits, size: tuple[int, int]
 ) -> tuple[Sampler, Sampler | None]:
     settings, data = config.objective, config.data
     common: dict[str, Any] = {
@@ -117,7 +130,7 @@ def _samplers(
     if settings.prior.mode == "images":
         worded = prompts or [caption.replace("{subject}", config.class_word) for caption in train.captions]
         count = settings.prior.images
-        portraits, prompts = class_portraits(family, encodings, worded, count, resolution, config.seed), []
+        portraits, prompts = class_portraits(family, encodings, worded, count, size, config.seed), []
     prior = Sampler(portraits, config.class_word, role="prior", slots=config.prior_slots, prompts=prompts, **common)
     return person, prior
 
@@ -129,9 +142,9 @@ def _evaluation(config: TrainConfig, held_out: Portraits) -> Evaluation | None:
     return Evaluation(held_out, settings, subject(config), config.seed, config.objective.background_floor)
 
 
-def _samples(config: TrainConfig, family: Family, resolution: int) -> Samples | None:
+def _samples(config: TrainConfig, family: Family, size: tuple[int, int]) -> Samples | None:
     settings = config.samples
-    return Samples(settings, family, resolution, subject(config), config.seed) if settings.every else None
+    return Samples(settings, family, size, subject(config), config.seed) if settings.every else None
 
 
 def _prompts(

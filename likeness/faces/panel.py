@@ -48,14 +48,17 @@ class Panel:
     def score(self, pictures: Sequence[Image.Image]) -> Score:
         """Scores one picture or more. Where none of them has a face, the person comes last."""
         found = [embed_photo(picture, self.finder, self.embedder) for picture in pictures]
-        vectors = [vector for vector in found if vector is not None]
+        return self.score_vectors([vector for vector in found if vector is not None], len(pictures))
+
+    def score_vectors(self, vectors: Sequence[Floats], pictures: int) -> Score:
+        """The same of `pictures` pictures whose faces have these unit vectors."""
         if not vectors:
             return Score(likeness=0.0, rank=len(self.others) + 1, rank_1=0.0, faces=0.0)
         own = np.array([self.person.raw(vector) for vector in vectors])
         theirs = np.array([[(other @ vector).mean() for vector in vectors] for other in self.others])
         return Score(
-            likeness=float(sum(self.person.likeness(vector) for vector in vectors) / len(pictures)),
+            likeness=float(sum(self.person.likeness(vector) for vector in vectors) / pictures),
             rank=1 + int((theirs.mean(axis=1) >= own.mean()).sum()),
-            rank_1=float((own > theirs.max(axis=0)).sum() / len(pictures)),
-            faces=len(vectors) / len(pictures),
+            rank_1=float((own > theirs.max(axis=0)).sum() / pictures),
+            faces=len(vectors) / pictures,
         )

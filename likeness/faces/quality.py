@@ -5,7 +5,6 @@ of 234 synthetic photographs of 18 people (384 px, faces of 120 to 190 px, all s
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,17 +13,15 @@ import numpy.typing as npt
 from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.face import LEFT_EYE, OVAL, RIGHT_EYE, Face
 from likeness.faces.geometry import Region, similarity_transform
+from likeness.faces.regions import LEFT_CHEEK, RIGHT_CHEEK, inside
 
 _CROP = 256
 _BORDER = 25  # pixels of the crop left out on each side: background, and what a warp repeats beyond the picture's edge
 _GAMMA = 2.2  # pixel values are about light to the power of 1 / 2.2, so that a stop is 1 / 2.2 of a doubling of them
-_SMALLEST_REGION = 4  # pixels; less than that says nothing
 
-# Landmarks around the strip below each eye and the cheek below that.
+# Landmarks around the strip below each eye.
 _LEFT_LID = (110, 24, 23, 22, 26, 112, 232, 231, 230, 229, 228, 31, 25)
 _RIGHT_LID = (339, 254, 253, 252, 256, 341, 452, 451, 450, 449, 448, 261, 255)
-_LEFT_CHEEK = (117, 118, 101, 36, 205, 187, 123)
-_RIGHT_CHEEK = (346, 347, 330, 266, 425, 411, 352)
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,8 @@ def blur_along_rows(luma: Floats) -> float:
 def exposure(rgb: Pixels, face: Face) -> Exposure:
     """Luma statistics of the face and the picture."""
     luma = _luma(rgb)
-    skin = _inside(luma, face, OVAL)
-    second = np.median(_inside(rgb, face, OVAL), axis=-1)
+    skin = inside(luma, face, OVAL)
+    second = np.median(inside(rgb, face, OVAL), axis=-1)
     return Exposure(
         bright=float(np.percentile(skin, 95)) / 255,
         white=float(np.percentile(luma, 99.5)) / 255,
@@ -92,7 +89,7 @@ def light_side(rgb: Pixels, face: Face) -> float:
     Either sign; measured: within 0.9 stops for half of the photographs, within 2.0 for nine tenths.
     """
     luma = _luma(rgb)
-    left, right = (float(np.median(_inside(luma, face, cheek))) + 4 for cheek in (_LEFT_CHEEK, _RIGHT_CHEEK))
+    left, right = (float(np.median(inside(luma, face, cheek))) + 4 for cheek in (LEFT_CHEEK, RIGHT_CHEEK))
     return _GAMMA * float(np.log2(left / right))
 
 
@@ -104,11 +101,11 @@ def eye_visibility(rgb: Pixels, face: Face) -> EyeVisibility:
     """
     luma = _luma(rgb)
     contrasts, lids = [], []
-    for eye, lid, cheek in ((LEFT_EYE, _LEFT_LID, _LEFT_CHEEK), (RIGHT_EYE, _RIGHT_LID, _RIGHT_CHEEK)):
-        skin = float(np.median(_inside(luma, face, cheek))) + 1
-        dark, bright = np.percentile(_inside(luma, face, eye), [5, 95])
+    for eye, lid, cheek in ((LEFT_EYE, _LEFT_LID, LEFT_CHEEK), (RIGHT_EYE, _RIGHT_LID, RIGHT_CHEEK)):
+        skin = float(np.median(inside(luma, face, cheek))) + 1
+        dark, bright = np.percentile(inside(luma, face, eye), [5, 95])
         contrasts.append(float(bright - dark) / skin)
-        lids.append(float(np.median(_inside(luma, face, lid))) / skin)
+        lids.append(float(np.median(inside(luma, face, lid))) / skin)
     return EyeVisibility(max(contrasts), max(lids))
 
 
@@ -139,19 +136,3 @@ def share_on_picture(face: Face, height: int, width: int) -> float:
 
 def _luma(rgb: Pixels) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.float32)
-
-
-def _inside(picture: npt.NDArray[Any], face: Face, landmarks: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Values (N,) or (N, 3) of the pixels within a polygon of landmarks; one mid-grey pixel where it is off the picture."""
-    height, width = picture.shape[:2]
-    points = face.landmarks[list(landmarks), :2]
-    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, [width, height])
-    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 0, [width, height])
-    part = picture[low[1] : high[1], low[0] : high[0]]
-    nothing = np.full((1, *picture.shape[2:]), 128, picture.dtype)
-    if part.size == 0:
-        return nothing
-    inside = np.zeros(part.shape[:2], np.uint8)
-    cv2.fillPoly(inside, [np.round(points - low).astype(np.int32)], 1)
-    values = part[inside > 0]
-    return values if len(values) >= _SMALLEST_REGION else nothing

@@ -37,6 +37,11 @@ class Reference:
         Raises LikenessError with fewer than two faces, or when they are no liker to one another than different people are.
         """
         vectors = [vector for photo in photos if (vector := embed_photo(photo, finder, embedder)) is not None]
+        return Reference.of_vectors(vectors, embedder)
+
+    @staticmethod
+    def of_vectors(vectors: Sequence[Floats], embedder: FaceEmbedder) -> "Reference":
+        """The reference that unit vectors (dim,) of the embedder give; raises as `of` does."""
         if len(vectors) < 2:
             raise LikenessError(
                 f"likeness needs two photographs with a face, there {'is' if len(vectors) == 1 else 'are'} {len(vectors)}",
@@ -62,7 +67,11 @@ class Reference:
 
         Not clipped: above 1 hints at a copied photograph, below 0 at somebody very unlike.
         """
-        return (self.raw(embedding) - self.different) / (self.own - self.different)
+        return self.as_likeness(self.raw(embedding))
+
+    def as_likeness(self, cosine: float) -> float:
+        """A mean cosine on that scale."""
+        return (cosine - self.different) / (self.own - self.different)
 
 
 def embed_photo(photo: Photo, finder: FaceFinder, embedder: FaceEmbedder) -> Floats | None:

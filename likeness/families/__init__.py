@@ -7,12 +7,37 @@ import torch
 from likeness.errors import LikenessError
 from likeness.families import source
 from likeness.families.base import Family, Recipe, TargetPreset
-from likeness.families.schedule import DiscreteSchedule
+from likeness.families.flux2_klein import Flux2Klein
+from likeness.families.krea2 import Krea2
+from likeness.families.qwen_image import QwenImage
+from likeness.families.schedule import DiscreteSchedule, FlowSchedule, Schedule
 from likeness.families.stable_diffusion import StableDiffusion
+from likeness.families.stable_diffusion_3 import StableDiffusion3
+from likeness.families.stable_diffusion_xl import StableDiffusionXL
+from likeness.families.z_image import ZImage
 
-FAMILIES: tuple[type[Family], ...] = (StableDiffusion,)
+FAMILIES: tuple[type[Family], ...] = (
+    StableDiffusion,
+    StableDiffusionXL,
+    Flux2Klein,
+    ZImage,
+    QwenImage,
+    Krea2,
+    StableDiffusion3,
+)
 
-__all__ = ["FAMILIES", "DiscreteSchedule", "Family", "Recipe", "TargetPreset", "family_of", "load_family"]
+__all__ = [
+    "FAMILIES",
+    "DiscreteSchedule",
+    "Family",
+    "FlowSchedule",
+    "Recipe",
+    "Schedule",
+    "TargetPreset",
+    "family_class",
+    "family_of",
+    "load_family",
+]
 
 
 def family_of(pipeline_class: str) -> type[Family]:
@@ -22,6 +47,11 @@ def family_of(pipeline_class: str) -> type[Family]:
             return family
     known = ", ".join(f"{family.name} ({family.pipeline_class})" for family in FAMILIES)
     raise LikenessError(f"bases of the kind {pipeline_class} are not supported", f"Supported are: {known}")
+
+
+def family_class(base: str, revision: str | None = None) -> type[Family]:
+    """The family of a base ("pocket", a folder or a Hub id). Raises LikenessError as `load_family` does."""
+    return family_of(source.pipeline_class_name(source.locate(base, revision, torch.float16)))
 
 
 def load_family(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from likeness.errors import LikenessError
 from likeness.families import source
-from likeness.families.schedule import DiscreteSchedule
+from likeness.families.schedule import DiscreteSchedule, Schedule
 from likeness.quiet import quiet
 from likeness.settings import Settings
 
@@ -31,6 +31,7 @@ class Recipe(Settings):
 
     steps: int = 30
     guidance_scale: float = 6.0
+    """1 is none (Ho and Salimans 2022, arXiv 2207.12598), also where the stock pipeline calls that 0."""
     guidance_rescale: float = 0.0
     """Lin et al. 2023, arXiv 2305.08891: keeps guidance from over-exposing, above all with zero terminal SNR."""
     negative: bool = True
@@ -46,13 +47,15 @@ class Family(ABC):
     denoiser_folder: ClassVar[str]
     default_licence: ClassVar[str]
     default_recipe: ClassVar[Recipe]
+    half: ClassVar[torch.dtype] = torch.float16
+    """The low precision that the base's numbers fit into."""
 
     def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
         """`base` is the name that was asked for, `folder` where its files lie, `parts` the pipeline's components."""
         self.base = base
         self.folder = folder
         self.parts: dict[str, Any] = dict(parts)
-        self.schedule = DiscreteSchedule.from_config(self.parts["scheduler"].config)
+        self.schedule: Schedule = self._make_schedule()
         for part in self.parts.values():
             if isinstance(part, nn.Module):
                 part.requires_grad_(False).eval()
@@ -107,6 +110,13 @@ class Family(ABC):
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """Conditioning for `predict`, every tensor batch first. No gradients unless the caller enabled training."""
 
+    def framing(self, originals: Tensor) -> dict[str, Tensor]:
+        """More conditioning for `predict`: of pictures that were `originals` (B, 2) px high and wide before scaling.
+
+        Empty where the base is not told. 0 px means that nothing was scaled.
+        """
+        return {}
+
     @abstractmethod
     def unread(self, prompt: str) -> str:
         """The end of `prompt` that the base cannot read because its text is too long; empty when all is read."""
@@ -121,7 +131,19 @@ class Family(ABC):
 
     @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
-        """The denoiser's prediction (epsilon or v, see `schedule`), shaped like `noisy`."""
+        """The denoiser's prediction of `schedule`'s target, shaped like `noisy`; `timesteps` (B,) as `schedule` counts."""
+
+    def guide(self, wanted: Tensor, unwanted: Tensor, recipe: Recipe) -> Tensor:
+        """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598), as the stock pipeline guides.
+
+        Then the rescaling that keeps it from over-exposing (Lin et al. 2023, arXiv 2305.08891, section 3.4).
+        """
+        guided = unwanted + recipe.guidance_scale * (wanted - unwanted)
+        if recipe.guidance_rescale == 0:
+            return guided
+        axes = tuple(range(1, wanted.ndim))
+        rescaled = guided * (wanted.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True))
+        return recipe.guidance_rescale * rescaled + (1 - recipe.guidance_rescale) * guided
 
     @abstractmethod
     def lora_targets(self, preset: TargetPreset) -> list[str]:
@@ -129,7 +151,30 @@ class Family(ABC):
 
     @abstractmethod
     def text_lora_targets(self) -> list[str]:
-        """Names of the text encoders' modules that take LoRA."""
+        """Names of the text encoders' modules that take LoRA; none where the stock pipeline loads no such LoRA."""
+
+    def set_timesteps(self, scheduler: Any, steps: int, latents: Tensor) -> None:
+        """Put a diffusers scheduler where the stock pipeline has it before drawing `latents` (B, C, h, w)."""
+        scheduler.set_timesteps(steps, device=latents.device)
+
+    def pipeline_arguments(
+        self, recipe: Recipe, prompts: list[str], negatives: list[str], latents: Tensor
+    ) -> dict[str, Any]:
+        """What to call the stock pipeline with, so that it draws from `latents` (B, C, h, w), standard normal float32.
+
+        Raises LikenessError for a recipe that the pipeline cannot follow.
+        """
+        if recipe.guidance_rescale:
+            raise LikenessError(f"{self.name} knows no guidance_rescale", "Leave it at 0", self.base)
+        denoiser: Any = self.denoiser
+        # Copies, because some pipelines write their templates into the lists that they are given.
+        words: dict[str, Any] = {"prompt": [*prompts]}
+        words |= {"negative_prompt": [*negatives]} if recipe.negative else {}
+        return words | {
+            "latents": latents.to(denoiser.dtype),
+            "num_inference_steps": recipe.steps,
+            "guidance_scale": recipe.guidance_scale,
+        }
 
     def free_encoders(self) -> None:
         """Let the VAE and the text encoders leave memory; using them afterwards raises LikenessError."""
@@ -141,7 +186,8 @@ class Family(ABC):
         import diffusers
 
         own = {"scheduler": copy.deepcopy(self.parts["scheduler"])}
-        pipe = getattr(diffusers, self.pipeline_class)(**(self.parts | source.without(self.pipeline_class) | own))
+        options = source.pipeline_options(self.folder) | source.without(self.pipeline_class)
+        pipe = getattr(diffusers, self.pipeline_class)(**(self.parts | options | own))
         pipe.set_progress_bar_config(disable=True)
         return pipe
 
@@ -170,8 +216,15 @@ class Family(ABC):
         own = self.folder / RECIPE_FILE
         if own.is_file():
             return Recipe.load(own)
-        rescale = 0.7 if self.schedule.zero_terminal_snr else 0.0
-        return self.default_recipe.model_copy(update={"guidance_rescale": rescale})
+        return self.default_recipe.model_copy(update={"guidance_rescale": self.schedule.guidance_rescale})
+
+    def _make_schedule(self) -> Schedule:
+        return DiscreteSchedule.from_config(self.parts["scheduler"].config)
+
+    def _check_size(self, height: int, width: int, step: int) -> None:
+        """Raises LikenessError for a picture whose sides, in px, are no multiples of `step`."""
+        if height % step or width % step:
+            raise LikenessError(f"{width} x {height} px is not a size of this base", f"Use multiples of {step} px")
 
     def _encoder(self, name: str) -> nn.Module:
         module = self.parts.get(name)

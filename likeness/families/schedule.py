@@ -1,17 +1,20 @@
 """What a family is trained to predict: how noise is added, what the target is, how a timestep is weighted.
 
-Discrete diffusion as in DDPM (Ho et al. 2020, arXiv 2006.11239) with the epsilon objective or the v objective (Salimans
-and Ho 2022, arXiv 2202.00512). With a = sqrt(alpha_bar_t) and s = sqrt(1 - alpha_bar_t):
+The trainer asks nothing of either kind but what `Schedule` says. Discrete diffusion as in DDPM (Ho et al. 2020, arXiv
+2006.11239) with the epsilon objective or the v objective (Salimans and Ho 2022, arXiv 2202.00512). With
+a = sqrt(alpha_bar_t) and s = sqrt(1 - alpha_bar_t):
 
     noisy = a x0 + s noise          v = a noise - s x0          snr = a^2 / s^2
 
-A flow-matching schedule is a second class with the same methods; the trainer asks nothing else of either.
+Rectified flow (Liu et al. 2022, arXiv 2209.03003; Lipman et al. 2022, arXiv 2210.02747), with t from 0 (clean) to 1:
+
+    noisy = (1 - t) x0 + t noise    target = noise - x0
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -20,12 +23,45 @@ from likeness.errors import LikenessError
 
 Prediction = Literal["epsilon", "v_prediction"]
 
+Kind = Literal["diffusion", "flow"]
+
+Size = tuple[int, int]
+"""Height and width of latents."""
+
+
+class Schedule(Protocol):
+    """Noise levels and the objective at each. Tensors are (B, ...), with timesteps (B,) as the denoiser counts them."""
+
+    kind: ClassVar[Kind]
+
+    @property
+    def num_train_timesteps(self) -> int:
+        """Timesteps lie in [0, num_train_timesteps], from clean to noise."""
+
+    @property
+    def guidance_rescale(self) -> float:
+        """How much of guidance's over-exposure to take back, in [0, 1], where the base's own recipe does not say."""
+
+    def timesteps(self, quantile: Tensor, size: Size) -> Tensor:
+        """Timesteps at quantiles in [0, 1) of the training density for latents of that size."""
+
+    def add_noise(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser sees, in the dtype of `x0`."""
+
+    def target(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser should say of it."""
+
+    def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """Min-SNR-gamma loss weight (B,) float32. Raises LikenessError where the weighting means nothing."""
+
 
 class DiscreteSchedule:
     """A table of alpha_bar over timesteps 0..T-1 and the objective that was trained on it.
 
     All tensors are (B, ...) with timesteps (B,) int64; the arithmetic is done in the dtype of `x0`.
     """
+
+    kind: ClassVar[Kind] = "diffusion"
 
     def __init__(self, alphas_cumprod: Tensor, prediction_type: str) -> None:
         """Raises LikenessError for an unknown objective, or epsilon where the last step holds no signal at all."""
@@ -56,8 +92,13 @@ class DiscreteSchedule:
         """Whether the last timestep is pure noise (Lin et al. 2023, arXiv 2305.08891)."""
         return float(self.alphas_cumprod[-1]) <= 0
 
-    def timesteps(self, quantile: Tensor) -> Tensor:
-        """Timesteps (int64) at quantiles in [0, 1) of the training density, which is uniform for discrete diffusion."""
+    @property
+    def guidance_rescale(self) -> float:
+        """0.7, as Lin et al. advise, where the terminal SNR is zero."""
+        return 0.7 if self.zero_terminal_snr else 0.0
+
+    def timesteps(self, quantile: Tensor, size: Size) -> Tensor:
+        """Timesteps (int64) at quantiles in [0, 1) of the training density, which is uniform, whatever the size."""
         return (quantile * self.num_train_timesteps).long().clamp(0, self.num_train_timesteps - 1)
 
     def add_noise(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
@@ -98,3 +139,44 @@ class DiscreteSchedule:
         alpha_bar = self.alphas_cumprod.to(like.device)[timesteps.to(like.device)]
         alpha_bar = alpha_bar.reshape(-1, *[1] * (like.ndim - 1))
         return alpha_bar.sqrt().to(like.dtype), (1 - alpha_bar).sqrt().to(like.dtype)
+
+
+class FlowSchedule:
+    """A straight path from the picture to noise, trained more densely towards noise the larger the picture.
+
+    The density is uniform in t shifted to s t / (1 + (s - 1) t) (Esser et al. 2024, arXiv 2403.03206, section 5.3.2).
+    Timesteps (B,) are float32 and not rounded to whole ones.
+    """
+
+    kind: ClassVar[Kind] = "flow"
+    guidance_rescale = 0.0
+
+    def __init__(self, shift: Callable[[Size], float], num_train_timesteps: int = 1000) -> None:
+        """`shift` gives s, above 0, for the size of latents; 1 leaves the density uniform."""
+        self.shift = shift
+        self.num_train_timesteps = num_train_timesteps
+
+    def timesteps(self, quantile: Tensor, size: Size) -> Tensor:
+        """Timesteps (float32) at quantiles in [0, 1) of the shifted density."""
+        shift, level = self.shift(size), quantile.float()
+        return shift * level / (1 + (shift - 1) * level) * self.num_train_timesteps
+
+    def add_noise(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        level = self._level(timesteps, x0)
+        return (1 - level) * x0 + level * noise
+
+    def target(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The velocity from picture to noise, the same at every timestep."""
+        return noise - x0
+
+    def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """Raises LikenessError: the weighting balances epsilon's or v's share of each level, and a flow has neither."""
+        raise LikenessError(
+            "min-SNR weighting has no meaning for a base trained by flow matching",
+            "Set objective.min_snr_gamma to null; objective.timesteps says which noise levels are trained",
+        )
+
+    def _level(self, timesteps: Tensor, like: Tensor) -> Tensor:
+        """t in [0, 1], shaped (B, 1, ...) to multiply `like`."""
+        level = (timesteps / self.num_train_timesteps).to(like.device, like.dtype)
+        return level.reshape(-1, *[1] * (like.ndim - 1))

@@ -24,6 +24,9 @@ LOW_PRECISION = (torch.float16, torch.bfloat16)
 # Stable Diffusion's safety checker is as large as the text encoder and blackens pictures it dislikes: never loaded.
 NO_SAFETY_CHECKER = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
 
+# Stable Diffusion XL's watermark appears when another package happens to be installed, and names nobody.
+NO_WATERMARK = {"add_watermarker": False}
+
 
 def locate(base: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> Path:
     """The folder that holds `base`, fetched from the Hub when it is an id. Raises LikenessError when there is none."""
@@ -33,10 +36,26 @@ def locate(base: str, revision: str | None = None, dtype: torch.dtype = torch.fl
 
 def pipeline_class_name(folder: Path) -> str:
     """The `_class_name` of model_index.json, such as "StableDiffusionPipeline"."""
+    return str(_model_index(folder)["_class_name"])
+
+
+def pipeline_options(folder: Path) -> dict[str, Any]:
+    """What model_index.json sets of the pipeline besides its parts, such as {"is_distilled": True}."""
+
+    def is_part(value: Any) -> bool:
+        """A part is [library, class], and [null, null] where the base has none."""
+        return isinstance(value, list) and all(name is None or isinstance(name, str) for name in value)
+
+    index = _model_index(folder)
+    return {key: value for key, value in index.items() if not key.startswith("_") and not is_part(value)}
+
+
+def _model_index(folder: Path) -> dict[str, Any]:
     path = folder / MODEL_INDEX
     try:
         with files.explained(path, "cannot be read"):
-            return str(json.loads(path.read_text(encoding="utf-8"))["_class_name"])
+            index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return index | {"_class_name": index["_class_name"]}
     except (ValueError, KeyError, TypeError) as error:
         raise LikenessError("is not a diffusers model index", "Copy the base model anew", path) from error
 
@@ -68,7 +87,11 @@ def load_parts(folder: Path, pipeline_class: str, dtype: torch.dtype, device: st
 
 def without(pipeline_class: str) -> dict[str, Any]:
     """Arguments that leave out the parts of a pipeline that we never use."""
-    return NO_SAFETY_CHECKER if pipeline_class == "StableDiffusionPipeline" else {}
+    unwanted: dict[str, dict[str, Any]] = {
+        "StableDiffusionPipeline": NO_SAFETY_CHECKER,
+        "StableDiffusionXLPipeline": NO_WATERMARK,
+    }
+    return unwanted.get(pipeline_class, {})
 
 
 def weights_hash(folder: Path) -> str:

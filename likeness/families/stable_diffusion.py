@@ -6,13 +6,12 @@ What `StableDiffusionPipeline` does around its parts (Rombach et al. 2022, arXiv
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from likeness.errors import LikenessError
-from likeness.families.base import Family, Recipe, TargetPreset
+from likeness.families.autoencoder import KLFamily
+from likeness.families.base import Recipe, TargetPreset
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 MLP = ["ff.net.0.proj", "ff.net.2"]
@@ -24,7 +23,7 @@ TARGETS: dict[TargetPreset, list[str]] = {
 }
 
 
-class StableDiffusion(Family):
+class StableDiffusion(KLFamily):
     """Stable Diffusion 1.x and everything saved in its layout, whatever its size."""
 
     name = "sd15"
@@ -32,12 +31,6 @@ class StableDiffusion(Family):
     denoiser_folder = "unet"
     default_licence = "creativeml-openrail-m"
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
-
-    def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
-        super().__init__(base, folder, parts)
-        # Kept, because the size of latents is asked for when the VAE has long been freed.
-        self.vae_factor: int = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
-        """Pixels to a latent, along one side."""
 
     @property
     def text_encoders(self) -> dict[str, nn.Module]:
@@ -63,8 +56,7 @@ class StableDiffusion(Family):
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         # The UNet halves its input once a block and joins the halves again: odd sizes would not fit together.
         step = self.vae_factor * 2 ** (len(self._unet_config["block_out_channels"]) - 1)
-        if height % step or width % step:
-            raise LikenessError(f"{width} x {height} px is not a size of this base", f"Use multiples of {step} px")
+        self._check_size(height, width, step)
         return int(self._unet_config["in_channels"]), height // self.vae_factor, width // self.vae_factor
 
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
@@ -85,33 +77,22 @@ class StableDiffusion(Family):
         tokens = tokenizer(prompt, truncation=False, add_special_tokens=False, verbose=False).input_ids
         return str(tokenizer.decode(tokens[self.text_length - 2 :])).strip()
 
-    def encode_image(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        vae: Any = self.vae
-        posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
-        shift, scale = self._latent_normalisation
-        return (posterior.mean - shift) * scale, posterior.std * scale
-
-    def decode_latents(self, latents: Tensor) -> Tensor:
-        vae: Any = self.vae
-        shift, scale = self._latent_normalisation
-        pixels: Tensor = vae.decode(latents.to(vae.device, vae.dtype) / scale + shift).sample
-        return pixels.clamp(-1, 1)
-
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         prediction: Tensor = self.denoiser(noisy, timesteps, **conditioning).sample
         return prediction
+
+    def pipeline_arguments(
+        self, recipe: Recipe, prompts: list[str], negatives: list[str], latents: Tensor
+    ) -> dict[str, Any]:
+        plain = recipe.model_copy(update={"guidance_rescale": 0.0})
+        rescale = {"guidance_rescale": recipe.guidance_rescale}
+        return super().pipeline_arguments(plain, prompts, negatives, latents) | rescale
 
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         return TARGETS[preset]
 
     def text_lora_targets(self) -> list[str]:
         return ["q_proj", "k_proj", "v_proj", "out_proj"]
-
-    @property
-    def _latent_normalisation(self) -> tuple[float, float]:
-        """(shift, scale): the denoiser sees (latents - shift) * scale, of about unit variance."""
-        config: Any = self.vae.config
-        return float(config.get("shift_factor") or 0.0), float(config.scaling_factor)
 
     @property
     def _unet_config(self) -> Mapping[str, Any]:

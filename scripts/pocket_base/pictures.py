@@ -83,20 +83,23 @@ def show(pixels: torch.Tensor, view: View) -> torch.Tensor:
     return (picture.flip(-1) if view.mirrored else picture)[0]
 
 
-NONSENSE = "bdfgklmnprstvz", "aeiou"
+SYLLABLES = "bdfgklmnprstvz", "aeiou"
+
+
+def invented_name(person: str) -> str:
+    """A pronounceable word of 3 to 6 letters, always the same for one person (the name of their folder)."""
+    rng = np.random.default_rng(list(person.encode()))
+    return "".join(str(rng.choice(list(SYLLABLES[k % 2]))) for k in range(rng.integers(3, 7)))
 
 
 def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
-    """A caption of what is true of this view: half of them leave words out; some carry a meaningless word.
+    """A caption of what is true of this view: half of them leave words out; a quarter carry the person's invented name.
 
-    The meaningless word (a pronounceable one of 3 to 6 letters, in front of "person") teaches the model that an unknown
-    word before the class word changes nothing, so that a trigger word starts out neutral.
+    The name in front of "person" teaches the model that a word there means who it is, so that a trigger word has something
+    to take hold of. (A meaningless word there taught it to look past such words, and adapters then hardly moved.)
     """
     words = shot.words
-    trigger = ""
-    if rng.random() < 0.25:
-        letters = [rng.choice(list(NONSENSE[k % 2])) for k in range(rng.integers(3, 7))]
-        trigger = "".join(letters) + " "
+    name = invented_name(shot.path.parent.name) + " " if rng.random() < 0.25 else ""
     kind = (
         {"headshot": "a headshot of", "selfie": "a selfie of"}[str(words["kind"])]
         if rng.random() < 0.7
@@ -112,4 +115,4 @@ def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
     rng.shuffle(parts)
     if view.grey:
         parts.insert(0, "black and white photograph")
-    return ", ".join([f"{kind} {trigger or 'a '}person", *parts])
+    return ", ".join([f"{kind} {name or 'a '}person", *parts])

@@ -66,7 +66,7 @@ class LikenessBySeed:
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, *likeness: float | None) -> None:
-    monkeypatch.setattr(headshots, "_judge", lambda person, recogniser: LikenessBySeed(*likeness))
+    monkeypatch.setattr(headshots, "judge_of", lambda person, recogniser, held_out: LikenessBySeed(*likeness))
 
 
 def test_headshots_are_ranked_written_and_explained(
@@ -195,6 +195,15 @@ def judge() -> Judge:
 
 
 class TestJudge:
+    def test_photographs_that_were_held_out_do_not_choose(self, person: Person) -> None:
+        for path in SELFIES[:6]:
+            shutil.copy(path, person.selfies)
+        held_out = {files.sha256(path) for path in SELFIES[:2]}
+        everything = headshots.judge_of(person, "dlib", set()).reference
+        chosen_by = headshots.judge_of(person, "dlib", held_out).reference
+        assert everything is not None and chosen_by is not None
+        assert len(chosen_by.embeddings) == len(everything.embeddings) - 2
+
     def test_the_person_is_liker_than_others(self, judge: Judge) -> None:
         own = [judge.assess(Image.open(path)) for path in COHORT.glob("p900000/headshot_*.jpg")]
         others = [judge.assess(Image.open(path)) for path in OTHERS]

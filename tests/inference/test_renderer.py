@@ -19,6 +19,7 @@ from tests.likeness.test_adapter import info, train_a_little
 from tests.tiny import RESOLUTION, PredictionType, make_tiny_base
 
 FEW = Sampling(steps=3)
+PLAIN = Path(__file__).parents[1] / "plain_diffusers.py"
 JOBS = [RenderJob(f"picture {number}", "bad", seed=10 + number) for number in range(5)]
 
 
@@ -93,30 +94,6 @@ def test_an_adapter_or_base_that_is_not_there(base: Path, tmp_path: Path) -> Non
         Renderer(str(tmp_path / "nothing"), None, "cpu")
 
 
-# The recipe in docs/rendering.md: the seed's latents without a line of ours.
-SCRIPT = """
-import hashlib, json, sys
-import numpy as np, torch
-from diffusers import StableDiffusionPipeline
-
-base, adapter, seed, prompt, negative, steps, guidance, rescale, out = sys.argv[1:]
-pipe = StableDiffusionPipeline.from_pretrained(base)
-pipe.load_lora_weights(adapter)
-
-key = hashlib.blake2b(json.dumps([int(seed), "render"]).encode(), digest_size=16, person=b"likeness-rng-1").digest()
-draw = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
-side = pipe.unet.config.sample_size
-latents = draw.standard_normal((1, pipe.unet.config.in_channels, side, side), dtype=np.float32)
-
-image = pipe(
-    prompt, negative_prompt=negative, latents=torch.from_numpy(latents), num_inference_steps=int(steps),
-    guidance_scale=float(guidance), guidance_rescale=float(rescale),
-).images[0]
-image.save(out)
-assert not {"likeness", "inference", "training"} & set(sys.modules)
-"""
-
-
 @pytest.mark.parametrize("base", ["v_prediction"], indirect=True)
 def test_a_script_with_diffusers_alone_draws_the_same_picture(
     renderer: Renderer, base: Path, lora: Path, tmp_path: Path
@@ -127,7 +104,7 @@ def test_a_script_with_diffusers_alone_draws_the_same_picture(
     arguments = [base, lora, job.seed, job.prompt, job.negative]
     arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, tmp_path / "theirs.png"]
     subprocess.run(
-        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        [sys.executable, str(PLAIN), *map(str, arguments)],
         check=True,
         capture_output=True,
         cwd=tmp_path,

@@ -50,6 +50,7 @@ def info(family: Family, method: str = "lora") -> AdapterInfo:
         alpha=4,
         steps=3,
         data_digest="0" * 64,
+        held_out=["1" * 64],
         resolution=32,
         versions={"torch": "2"},
         licence=family.licence,
@@ -177,7 +178,7 @@ def test_the_info_is_in_the_header_and_beside(base: Path, tmp_path: Path) -> Non
     assert beside is not None and beside.created and beside.subject == "sks person"
     assert beside.base_sha256 == family.sha256()
     (tmp_path / "adapter" / "adapter.json").unlink()
-    assert adapter.read_info(tmp_path / "adapter") == beside.model_copy(update={"created": ""})
+    assert adapter.read_info(tmp_path / "adapter") == beside.model_copy(update={"created": "", "held_out": []})
     (tmp_path / "adapter" / "adapter.json").write_text("{")
     with pytest.raises(LikenessError, match="not readable JSON"):
         adapter.read_info(tmp_path / "adapter")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from likeness import files
 from likeness.errors import LikenessError
-from likeness.families import Family, load_family
+from likeness.families import DiscreteSchedule, Family, load_family
 from likeness.families.stable_diffusion import StableDiffusion
 from tests.tiny import RESOLUTION, make_tiny_base
 
@@ -36,6 +36,7 @@ def stock(base: Path) -> StableDiffusionPipeline:
 def test_a_base_says_what_it_is(family: Family, base: Path) -> None:
     assert isinstance(family, StableDiffusion) and family.name == "sd15"
     assert family.resolution == RESOLUTION and family.latent_shape(64, 32) == (4, 16, 8)
+    assert isinstance(family.schedule, DiscreteSchedule)
     assert family.schedule.zero_terminal_snr and family.schedule.prediction_type == "v_prediction"
     expected = files.sha256(base / "unet" / "diffusion_pytorch_model.safetensors")
     assert StableDiffusion.hash(str(base)) == family.sha256() == expected

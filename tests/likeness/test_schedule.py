@@ -1,12 +1,12 @@
-"""The schedule against diffusers' own scheduler and training helpers, and against the formulas in float64."""
+"""The schedules against diffusers' own schedulers and training helpers, and against the formulas in float64."""
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from diffusers.training_utils import compute_snr
 
 from likeness.errors import LikenessError
-from likeness.families import DiscreteSchedule
+from likeness.families import DiscreteSchedule, FlowSchedule
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 STEPS = torch.tensor([0, 1, 250, 500, 998, 999])
@@ -76,5 +76,38 @@ def test_impossible_schedules_are_refused() -> None:
 def test_quantiles_cover_every_timestep_evenly() -> None:
     ours, _ = both("epsilon", False)
     quantiles = (torch.arange(4000, dtype=torch.float64) + 0.5) / 4000
-    counts = torch.bincount(ours.timesteps(quantiles), minlength=1000)
+    counts = torch.bincount(ours.timesteps(quantiles, (8, 8)), minlength=1000)
     assert torch.equal(counts, torch.full((1000,), 4))
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_a_flow_is_noised_and_shifted_as_diffusers_does(shift: float) -> None:
+    theirs, ours = FlowMatchEulerDiscreteScheduler(shift=shift), FlowSchedule(lambda size: shift)
+    places = torch.tensor([0, 1, 300, 999])
+    # diffusers' trainers draw a place in this table, which runs from noise to picture.
+    timesteps = ours.timesteps(1 - places / 1000, (8, 8))
+    torch.testing.assert_close(timesteps, theirs.timesteps[places], rtol=1e-5, atol=1e-3)
+    x0, noise = (tensor[: len(places)] for tensor in batch(4))
+    theirs_noisy = theirs.scale_noise(x0, theirs.timesteps[places], noise)
+    torch.testing.assert_close(ours.add_noise(x0, noise, timesteps), theirs_noisy, rtol=1e-5, atol=1e-5)
+
+
+def test_a_flow_leads_from_noise_to_the_picture_in_one_step_of_a_perfect_prediction() -> None:
+    ours = FlowSchedule(lambda size: 2.0)
+    x0, noise = (tensor.double() for tensor in batch(5))
+    timesteps = torch.linspace(0, 1000, len(STEPS), dtype=torch.float64)
+    noisy, target = ours.add_noise(x0, noise, timesteps), ours.target(x0, noise, timesteps)
+    level = (timesteps / 1000).reshape(-1, 1, 1, 1)
+    torch.testing.assert_close(noisy - level * target, x0)
+    assert torch.equal(noisy[0], x0[0]) and torch.equal(noisy[-1], noise[-1])
+
+
+def test_a_flow_shifts_by_the_size_of_the_latents() -> None:
+    ours = FlowSchedule(lambda size: float(size[0]))
+    assert ours.timesteps(torch.tensor([0.5]), (1, 1)).item() == pytest.approx(500)
+    assert ours.timesteps(torch.tensor([0.5]), (3, 1)).item() == pytest.approx(750)
+
+
+def test_min_snr_means_nothing_for_a_flow() -> None:
+    with pytest.raises(LikenessError, match="flow matching.*min_snr_gamma"):
+        FlowSchedule(lambda size: 1.0).min_snr_weight(torch.zeros(2), 5.0)

@@ -40,5 +40,7 @@ def _row(path: Path, held_out: bool, place: int, resolution: int) -> dict[str, o
         "photo": path.name,
         "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
         "crop": CROPS[place],
+        "original_width": 2 * resolution // (place + 1),
+        "original_height": 2 * resolution // (place + 1),
         "split": "held-out" if held_out else "train",
     }

@@ -14,7 +14,7 @@ def config(**changes: object) -> TrainConfig:
     return TrainConfig.parse({"person": "people/ana", **changes})
 
 
-@pytest.mark.parametrize("name", ["pocket", "sd15"])
+@pytest.mark.parametrize("name", ["pocket", "sd15", "sdxl", "flux2-klein", "z-image", "qwen-image", "krea2", "sd35"])
 def test_the_shipped_configurations_load_and_say_what_they_say(name: str, tmp_path: Path) -> None:
     found = TrainConfig.load(configs() / f"{name}.yaml", ["person=people/ana"])
     copy = tmp_path / "config.yaml"

@@ -13,7 +13,7 @@ from likeness.person import Consent, Person
 from tests import photos
 from training import prepare as preparation
 from training.captions import CaptionSettings, Scene, caption
-from training.crops import squares
+from training.crops import frames
 from training.prepare import PrepareSettings, choose_held_out, load_portraits, prepare
 
 FINDER = FaceFinder()
@@ -37,7 +37,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Person:
 
 def test_the_dataset_is_as_promised(prepared):
     portraits = load_portraits(prepared, 64)
-    assert set(portraits.column_names) == {"image", "mask", "caption", "photo", "digest", "crop", "split"}
+    sizes = {"original_width", "original_height"}
+    assert set(portraits.column_names) == {"image", "mask", "caption", "photo", "digest", "crop", "split"} | sizes
     assert {row["photo"] for row in portraits} == {path.name for path in photos.selfies(photos.people()[0])[:5]}
     for row in portraits:
         assert row["image"].size == row["mask"].size == (64, 64)
@@ -48,6 +49,16 @@ def test_the_dataset_is_as_promised(prepared):
         (face,) = FINDER.find(np.asarray(row["image"].resize((256, 256))))
         x, y = (int(v / 4) for v in face.centre)
         assert mask[y, x] > 250
+
+
+def test_upright_portraits_lie_beside_the_square_ones(prepared):
+    folder = prepare(prepared, 64, shape="portrait")
+    assert folder == prepared.prepared / "64x80" and (prepared.prepared / "64").is_dir()
+    for row in load_portraits(prepared, 64, "portrait"):
+        assert row["image"].size == row["mask"].size == (64, 80)
+        (face,) = FINDER.find(np.asarray(row["image"].resize((256, 320))))
+        x, y = (int(v / 4) for v in face.centre)
+        assert np.asarray(row["mask"])[y, x] > 250
 
 
 def test_a_fifth_of_the_photographs_is_held_out_with_all_its_crops(prepared):
@@ -103,25 +114,28 @@ def test_holding_out_is_stable():
     assert len(choose_held_out(digests[:5], 0.01, seed=0)) == 1
 
 
+@pytest.mark.parametrize("shape", ["square", "portrait"])
 @pytest.mark.parametrize("size", [(512, 512), (1600, 1200), (600, 2000)])
-def test_squares_lie_within_the_photograph_and_hold_the_face(size):
+def test_portraits_lie_within_the_photograph_and_hold_the_face(size, shape):
     width, height = size
     rgb = photos.astronaut()
     face = FINDER.find(rgb)[0].moved(0, 0, min(size) / 512)
-    found = squares(face, width, height, 128)
-    assert [square.crop for square in found] == ["full", "shoulders", "close"]
-    sides = [square.side for square in found]
-    assert sides == sorted(sides, reverse=True) and sides[0] == min(size)
-    for square in found:
-        x0, y0, x1, y1 = square.box
+    found = frames(face, width, height, 128, shape)
+    assert [frame.crop for frame in found] == ["full", "shoulders", "close"]
+    widths = [frame.width for frame in found]
+    taller = 1.25 if shape == "portrait" else 1.0
+    assert widths == sorted(widths, reverse=True) and widths[0] == pytest.approx(min(width, height / taller))
+    for frame in found:
+        assert frame.height == pytest.approx(taller * frame.width)
+        x0, y0, x1, y1 = frame.box
         assert x0 >= 0 and y0 >= 0 and x1 <= width + 1e-6 and y1 <= height + 1e-6
         assert x0 <= face.box[0] and y0 <= face.box[1] and x1 >= face.box[2] and y1 >= face.box[3]
 
 
-def test_squares_that_would_be_enlarged_too_much_are_left_out():
+def test_portraits_that_would_be_enlarged_too_much_are_left_out():
     face = FINDER.find(photos.astronaut())[0]
-    assert [square.crop for square in squares(face, 512, 512, 512)] == ["full", "shoulders"]
-    assert [square.crop for square in squares(face, 512, 512, 2048)] == ["full"]
+    assert [frame.crop for frame in frames(face, 512, 512, 512)] == ["full", "shoulders"]
+    assert [frame.crop for frame in frames(face, 512, 512, 2048)] == ["full"]
 
 
 def test_captions_name_framing_and_light_and_never_looks():

@@ -30,10 +30,14 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT)}
 
 
-def run(arguments: list[str]) -> None:
-    done = subprocess.run(
+def attempt(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         arguments, check=False, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=900
     )
+
+
+def run(arguments: list[str]) -> None:
+    done = attempt(arguments)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -69,13 +73,28 @@ def test_killed_and_gone_on_with_twice_it_is_the_same_run(v_base: Path, person: 
     assert losses[0] == losses[1] and len(losses[0]) == steps
 
 
+def test_accelerates_launcher_says_that_it_starts_one_process_on_cpus(v_base: Path, person: Person) -> None:
+    launch = "-m accelerate.commands.launch --cpu --num_processes 2 --num_machines 1 --mixed_precision no"
+    arguments = [
+        sys.executable,
+        *launch.split(),
+        "--dynamo_backend",
+        "no",
+        *command(v_base, person, "lone", "steps=1")[1:],
+    ]
+    done = attempt(arguments)
+    assert done.returncode == 0 and "torchrun --nproc_per_node" in done.stderr
+
+
 def test_two_processes_make_the_adapter_of_one(v_base: Path, person: Person) -> None:
     more = ("steps=6", "batch_size=4", "objective.min_snr_gamma=5", "optim.schedule=linear", "checkpoint.every=3")
     alone = command(v_base, person, "alone", *more)
     together = command(v_base, person, "together", *more, "gradient_accumulation=2")
-    launch = "-m accelerate.commands.launch --num_processes 2 --num_machines 1 --cpu --mixed_precision no"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     run(alone)
-    run([sys.executable, *launch.split(), "--dynamo_backend", "no", "--main_process_port", "0", *together[1:]])
+    run([*launch, *together[1:]])
+    unequal = attempt([*launch, *together[1:], "name=unequal", "batch_size=6"])
+    assert "batch_size is 6, which 2 processes x 2" in unequal.stderr, "there were not two processes"
     one, two = (load_file(person.adapters / name / WEIGHTS) for name in ("alone", "together"))
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
     assert max(float(tensor.abs().max()) for key, tensor in one.items() if "lora_B" in key) > 1e-3, "nothing was learnt"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from likeness import randomness
-from likeness.families import Recipe, load_family
+from likeness.families import DiscreteSchedule, Recipe, load_family
 from training.class_images import class_portraits
 from training.data import Example, Portraits
 from training.evaluation import Evaluation, EvaluationSettings
@@ -47,7 +47,7 @@ def test_class_pictures_are_rendered_once(v_base: Path, tmp_path: Path, monkeypa
         return predict(noisy, timesteps, conditioning)
 
     monkeypatch.setattr(family, "predict", counted)
-    arguments = ["a person", "a man"], 3, 32, 0
+    arguments = ["a person", "a man"], 3, (32, 32), 0
     with torch.no_grad():
         first = class_portraits(family, Encodings(family, tmp_path), *arguments)
         made = len(calls)
@@ -60,6 +60,7 @@ def test_class_pictures_are_rendered_once(v_base: Path, tmp_path: Path, monkeypa
 
 def test_evaluation_is_the_mean_error_at_fixed_noise_levels(v_base: Path) -> None:
     schedule = load_family(str(v_base)).schedule
+    assert isinstance(schedule, DiscreteSchedule)
     zeros = torch.zeros(2, 4, 4)
     examples = [
         Example(zeros + number, zeros, torch.ones(1, 4, 4), "{subject}", f"photo {number}") for number in (1, 2)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from likeness import files
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.person import Person
@@ -55,6 +56,8 @@ def test_a_run_writes_all_it_should_and_says_so(v_base: Path, person: Person) ->
     assert adapter == person.adapters / "run"
     info = read_info(adapter)
     assert info is not None and (info.steps, info.rank, info.resolution) == (4, 2, 32)
+    (kept,) = info.held_out
+    assert kept in {files.sha256(path) for path in person.selfie_files()}
     lines = metrics(person)
     training = [line for line in lines if "loss" in line]
     assert [line["step"] for line in training] == [1, 2, 3, 4]
@@ -252,7 +255,8 @@ def test_every_way_of_training_goes_on_exactly(v_base: Path, person: Person, cha
 def test_gradient_checkpointing_changes_nothing(v_base: Path, person: Person) -> None:
     plain = train(config(v_base, person))
     frugal = train(config(v_base, person, name="frugal", gradient_checkpointing=True))
-    assert difference(plain, frugal) < 1e-6
+    # Not bit by bit: attention is another kernel's where gradients are checkpointed, and rounds otherwise.
+    assert difference(plain, frugal) < 2e-5
 
 
 @pytest.mark.slow

@@ -1,0 +1,250 @@
+"""The certificate: what was measured of an adapter's headshots, as JSON and as one page for the person."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from inference.certificate_page import page
+from inference.material import Selfies, Shot, load_selfies, load_shots
+from likeness import __version__, files, resources
+from likeness.adapter_file import weights_sha256
+from likeness.faces import FaceEmbedder, FaceFinder, embedder
+from likeness.faces.arrays import Floats
+from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, COPIED_SETTING
+from likeness.faces.drift import LIMIT, MEASURES, Drift
+from likeness.faces.examiner import Examiner, Findings
+from likeness.faces.panel import Panel
+from likeness.images import load_photo
+from likeness.person import Person
+from likeness.settings import Settings
+from likeness.statistics import Threshold, mean_interval, share_interval, threshold
+
+Progress = Callable[[int, int], None]
+"""Called with the number of headshots examined, and of all."""
+
+
+class CertificateSettings(Settings):
+    """How headshots are examined."""
+
+    recogniser: str = "dlib"
+    """"dlib" or the path of a manifest; best one that did not choose the pictures."""
+    false_accepts: float = Field(0.05, ge=0, lt=1)
+    """Share of other people's photographs that the verification threshold lets through: with 4 of each of some 17 people, less
+    than 1 in 20 is told from none too badly to be aimed at."""
+    photos_of_others: int = Field(4, ge=1)
+    """Of each person of the cohort; each takes a fifth of a second."""
+    seed: int = Field(0, ge=0)
+    """Of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One headshot: its findings and unit vector (None without a face), and why it does not pass (nothing: it does)."""
+
+    shot: Shot
+    findings: Findings | None
+    vector: Floats | None
+    rejected: tuple[str, ...]
+
+
+def certify(
+    person: Person,
+    adapter: Path,
+    settings: CertificateSettings | None = None,
+    progress: Progress = lambda done, total: None,
+) -> tuple[Path, Path]:
+    """Examines the adapter's headshots; writes `certificates/<adapter>.json` and `.html`, and returns their paths.
+
+    Raises LikenessError without consent, headshots, or the portraits that the adapter was trained on.
+    """
+    settings = settings or CertificateSettings()
+    person.require_consent()
+    shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
+    recogniser = embedder(settings.recogniser)
+    examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser)
+    panel = Panel(examiner.reference, _others(person, settings), examiner.finder, recogniser)
+    impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
+    accepts = threshold(impostors, settings.false_accepts)
+    examined = []
+    for shot in shots:
+        examined.append(_examine(shot, examiner, accepts))
+        progress(len(examined), len(shots))
+    report = _about(person, adapter, settings, recogniser, examiner, selfies)
+    report |= _measured(examined, examiner, panel, accepts, settings.seed)
+    report["cannot_tell"] = _cannot_tell(report)
+    scores = {"own": examiner.own_cosines().tolist(), "others": impostors}
+    html = page(report, [(item.shot.path, item.rejected) for item in examined], selfies, scores)
+    record, sheet = (person.certificates / f"{adapter.name}{suffix}" for suffix in (".json", ".html"))
+    files.write_json(record, report)
+    files.write_text(sheet, html)
+    return record, sheet
+
+
+def _others(person: Person, settings: CertificateSettings) -> list[list[Path]]:
+    """Photographs of everybody of the bundled cohort but this person."""
+    cohort = sorted(path for path in (resources.assets() / "cohort").iterdir() if path.is_dir())
+    return [
+        sorted(folder.glob("selfie_*.jpg"))[: settings.photos_of_others]
+        for folder in cohort
+        if folder.name != person.name
+    ]
+
+
+def _examine(shot: Shot, examiner: Examiner, accepts: Threshold) -> Examined:
+    found = examiner.examine(np.asarray(load_photo(shot.path)))
+    faults = [str(fault) for fault in shot.record["assessment"]["faults"]]
+    if found is None:
+        return Examined(shot, None, None, tuple(faults) if "no face" in faults else (*faults, "no face"))
+    findings, vector = found
+    reasons = [
+        *faults,
+        *(["not recognised as the person"] if findings.cosine <= accepts.value else []),
+        *(["copy of a selfie"] if findings.copied else []),
+        *(["background of a selfie"] if findings.setting_copied else []),
+        *(MEASURES[name].title for name, drift in examiner.looks.drifts([findings.looks]).items() if drift.beyond),
+    ]
+    return Examined(shot, findings, vector, tuple(reasons))
+
+
+def _about(
+    person: Person,
+    adapter: Path,
+    settings: CertificateSettings,
+    recogniser: FaceEmbedder,
+    examiner: Examiner,
+    selfies: Selfies,
+) -> dict[str, Any]:
+    return {
+        "person": person.name,
+        "adapter": adapter.name,
+        "adapter_sha256": weights_sha256(adapter),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "recogniser": recogniser.id,
+        # A manifest by its name alone: its path would tell where somebody keeps their files.
+        "settings": settings.model_dump(mode="json") | {"recogniser": Path(settings.recogniser).name},
+        "selfies": {
+            "held_out": examiner.held_out,
+            "trained_on": [name for name in examiner.names if name not in selfies.held_out],
+            "without_face": examiner.faceless,
+        },
+    }
+
+
+def _measured(
+    examined: Sequence[Examined], examiner: Examiner, panel: Panel, accepts: Threshold, seed: int
+) -> dict[str, Any]:
+    found = [item.findings for item in examined if item.findings is not None]
+    total, passed = len(examined), sum(not item.rejected for item in examined)
+    # A picture without a face is like nobody: leaving it out would make failures flatter.
+    likeness = [item.findings.likeness if item.findings else 0.0 for item in examined]
+    accepted = sum(item.cosine > accepts.value for item in found)
+    score = panel.score_vectors([item.vector for item in examined if item.vector is not None], total)
+    drifts = examiner.looks.drifts([item.looks for item in found])
+    return {
+        "pictures": total,
+        "with_face": len(found),
+        "chosen_by": sorted({Path(str(item.shot.record["assessment"]["recogniser"])).name for item in examined}),
+        "likeness": {"mean": float(np.mean(likeness)), "interval_95": _interval(likeness, seed, "likeness")},
+        "cohort": {"rank": score.rank, "people": 1 + len(panel.others), "nearest_to_the_person": score.rank_1},
+        "verification": asdict(accepts)
+        | {
+            "value_as_likeness": examiner.reference.as_likeness(accepts.value),
+            "accepted": accepted / total,
+            "accepted_interval_95": asdict(share_interval(accepted, total)),
+        },
+        "copying": _copying(found, seed),
+        "drift": {name: _drift_record(name, drift) for name, drift in drifts.items()},
+        "marks_on_selfies": len(examiner.looks.marks.places),
+        "yield": {
+            "passed": passed,
+            "share": passed / total,
+            "interval_95": asdict(share_interval(passed, total)),
+            "rejected_for": dict(Counter(reason for item in examined for reason in item.rejected).most_common()),
+        },
+        "each": [_each(item) for item in examined],
+    }
+
+
+def _copying(found: Sequence[Findings], seed: int) -> dict[str, Any]:
+    scores = [item.copy_score for item in found]
+    return {
+        "score": float(np.mean(scores)) if scores else None,
+        "interval_95": _interval(scores, seed, "copying"),
+        "copies": sum(item.copied for item in found),
+        "backgrounds": sum(item.setting_copied for item in found),
+        "limits": {"score": COPIED_FACE, "pixels": COPIED_PIXELS, "setting": COPIED_SETTING},
+    }
+
+
+def _drift_record(name: str, drift: Drift) -> dict[str, Any]:
+    measure = MEASURES[name]
+    # Of the Monk scale only the difference is told: where somebody stands on it is nobody's business.
+    known = asdict(drift) if name != "monk" else {key: value for key, value in asdict(drift).items() if key != "own"}
+    return {
+        "kind": measure.kind,
+        "title": measure.title,
+        "unit": measure.unit,
+        **known,
+        "limit": LIMIT,
+        "beyond": drift.beyond,
+    }
+
+
+def _each(item: Examined) -> dict[str, Any]:
+    measured = asdict(item.findings) if item.findings else {}
+    looks = measured.pop("looks", {})
+    shown = {name: value for name, value in looks.items() if np.isfinite(value) and name != "monk"}
+    place = f"{item.shot.path.parent.name}/{item.shot.path.name}"
+    return {
+        "file": place,
+        "style": item.shot.record.get("style"),
+        **measured,
+        "looks": shown,
+        "rejected_for": item.rejected,
+    }
+
+
+def _interval(values: Sequence[float], seed: int, stream: str) -> dict[str, float] | None:
+    interval = mean_interval(values, seed, stream)
+    return None if interval is None else asdict(interval)
+
+
+def _cannot_tell(report: dict[str, Any]) -> list[str]:
+    """What the reader must not conclude, in words for the person."""
+    held_out, people = len(report["selfies"]["held_out"]), report["cohort"]["people"]
+    same = report["settings"]["recogniser"] in report["chosen_by"]
+    return [
+        *(
+            ["The recogniser that reports the likeness also ranked these pictures, which flatters them."]
+            if same
+            else []
+        ),
+        *(
+            ["Nearly every number here stands on few pictures: the intervals say how few."]
+            if report["pictures"] < 20
+            else []
+        ),
+        f"Likeness is to {held_out} held-out selfie{'s' if held_out != 1 else ''}; other ones would give somewhat another number.",
+        (
+            f"The {people - 1} other people are drawn, not photographed, and are liker to each other than people are: how often a real "
+            "stranger would pass for you is not measured."
+        ),
+        *(
+            []
+            if report["marks_on_selfies"]
+            else ["No mole or mark shows on three quarters of your selfies, so that none can be missed."]
+        ),
+        "Candidates that were drawn and thrown away before are not counted: the yield is of the pictures that are there.",
+        "Skin lightened together with lips, brows and eyes looks like more light, and is not seen; with thin or pale brows it is half seen.",
+        "The noise of a phone's camera counts as texture: a clean picture reads as slightly smoother than it is.",
+        "Grey hair, age, teeth, ears, hands, clothes and expression are not measured. Whether it feels like you, only you can tell.",
+    ]

@@ -1,0 +1,101 @@
+"""What a certificate is made from: the selfies and how they were split for the training, and the adapter's headshots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inference.headshots import INDEX
+from likeness import files
+from likeness.adapter_file import read_info, weights_sha256
+from likeness.errors import LikenessError
+from likeness.faces.arrays import Pixels
+from likeness.images import load_photo
+from likeness.person import Person
+
+
+@dataclass(frozen=True)
+class Selfies:
+    """The photographs that an adapter was made from: name and pixels of each, and the names of those held out."""
+
+    photos: list[tuple[str, Pixels]]
+    held_out: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One headshot and the record beside it."""
+
+    path: Path
+    record: dict[str, Any]
+
+
+def load_selfies(person: Person, adapter: Path) -> Selfies:
+    """The photographs that the adapter's portraits were cut from.
+
+    A photograph counts as held out when it is in every set of portraits of the adapter's resolution. Raises LikenessError
+    when there is none, or a photograph is gone or was changed since.
+    """
+    info = read_info(adapter)
+    if info is None:
+        raise LikenessError("this adapter was made elsewhere: what it was trained on is not known", path=adapter)
+    splits: dict[str, set[str]] = {}
+    digests: dict[str, str] = {}
+    for name, digest, split in _portraits(person, info.resolution):
+        splits.setdefault(name, set()).add(split)
+        digests[name] = digest
+    if not splits:
+        remedy = f"Make them: likeness prepare {person.folder} --resolution {info.resolution}"
+        raise LikenessError("the portraits that this adapter was trained on are not there", remedy, person.prepared)
+    photos = []
+    for name, digest in sorted(digests.items()):
+        path = person.selfies / name
+        if not path.is_file() or files.sha256(path) != digest:
+            raise LikenessError("this photograph is gone or was changed since the training", "Put it back", path)
+        photos.append((name, np.asarray(load_photo(path))))
+    return Selfies(photos, frozenset(name for name, found in splits.items() if found == {"held-out"}))
+
+
+def _portraits(person: Person, width: int) -> Iterator[tuple[str, str, str]]:
+    """(photo, digest, split) of all prepared portraits of that width, square or not."""
+    from datasets import load_from_disk
+
+    folders = [person.prepared / str(width), *sorted(person.prepared.glob(f"{width}x*"))]
+    for folder in folders:
+        if (folder / "dataset_info.json").is_file():
+            for row in load_from_disk(str(folder)).select_columns(["photo", "digest", "split"]):
+                yield row["photo"], row["digest"], row["split"]
+
+
+def load_shots(person: Person, adapter: Path) -> list[Shot]:
+    """The headshots drawn with these very weights, as the indexes of the renders list them.
+
+    Raises LikenessError when there are none, or a record cannot be read.
+    """
+    weights = weights_sha256(adapter)
+    shots = []
+    for index in sorted(person.headshots.glob(f"*/{INDEX}")):
+        for entry in _read(index):
+            path = index.parent / str(entry["file"])
+            record = _read(path.with_suffix(".json"))
+            if record.get("adapter_sha256") == weights and path.is_file():
+                shots.append(Shot(path, record))
+    if not shots:
+        remedy = f"Draw some: likeness render {person.folder} --adapter {adapter.name}"
+        raise LikenessError("there are no headshots of this adapter", remedy, person.headshots)
+    return shots
+
+
+def _read(path: Path) -> Any:
+    try:
+        with files.explained(path, "cannot be read"):
+            return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LikenessError(
+            "is not readable JSON", "Remove this folder of headshots, or draw them again", path
+        ) from error

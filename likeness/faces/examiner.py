@@ -1,0 +1,123 @@
+"""All that is measured on one picture of a person, against the person's own photographs."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from likeness.errors import LikenessError
+from likeness.faces.arrays import Floats, Pixels
+from likeness.faces.copying import (
+    COPIED_FACE,
+    COPIED_PIXELS,
+    COPIED_SETTING,
+    CopyScale,
+    near_copy,
+    same_setting,
+    setting,
+    thumbnail,
+)
+from likeness.faces.detect import FaceFinder
+from likeness.faces.drift import OwnLooks
+from likeness.faces.embed import FaceEmbedder
+from likeness.faces.reference import Reference
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured on one picture with a face.
+
+    cosine: mean with the held-out photographs.  likeness: the same on the person's own scale.
+    copy_score: the recogniser's, [0, 1].  pixels, setting: the largest correlation with a training photograph, and whose
+    name that one has; setting is None where the background is plain or hidden.  looks: the measures of `drift.MEASURES`.
+    """
+
+    cosine: float
+    likeness: float
+    copy_score: float
+    pixels: float
+    pixels_of: str
+    setting: float | None
+    setting_of: str | None
+    looks: dict[str, float]
+
+    @property
+    def copied(self) -> bool:
+        """Whether the face, or the picture around it, is a training photograph's."""
+        return self.copy_score >= COPIED_FACE or self.pixels >= COPIED_PIXELS
+
+    @property
+    def setting_copied(self) -> bool:
+        """Whether the background is a training photograph's."""
+        return self.setting is not None and self.setting >= COPIED_SETTING
+
+
+class Examiner:
+    """Knows a person by photographs, some of which were held out of the training; examines pictures.
+
+    Likeness is to the held-out photographs, copying of the others; scales and drift are by all of them.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[tuple[str, Pixels]],
+        held_out: Collection[str],
+        finder: FaceFinder,
+        embedder: FaceEmbedder,
+    ) -> None:
+        """`photos`: name and RGB pixels; those without a face are left out, and named in `faceless`.
+
+        Raises LikenessError when too few have one, none of them is held out, or they do not look like one person.
+        """
+        self.finder, self.embedder = finder, embedder
+        found = [(name, rgb, finder.find(rgb)) for name, rgb in photos]
+        seen = [(name, rgb, faces[0]) for name, rgb, faces in found if faces]
+        self.faceless = [name for name, _, faces in found if not faces]
+        self.names = [name for name, _, _ in seen]
+        self.held_out = [name for name in self.names if name in held_out]
+        if not self.held_out:
+            raise LikenessError(
+                "no photograph with a face was held out of the training", "Add selfies, and train again"
+            )
+        own = [row for row, name in enumerate(self.names) if name in held_out]
+        trained = [row for row, name in enumerate(self.names) if name not in held_out]
+        whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face in seen], embedder)
+        self._all = whole.embeddings
+        self.reference = whole.subset(own)
+        self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[own])
+        self.looks = OwnLooks([(rgb, face) for _, rgb, face in seen])
+        self._trained = [
+            (seen[row][0], thumbnail(*seen[row][1:]), setting(seen[row][1], finder.person_mask(seen[row][1])))
+            for row in trained
+        ]
+
+    def examine(self, rgb: Pixels) -> tuple[Findings, Floats] | None:
+        """The findings on the largest face of an RGB picture (height, width, 3), and its unit vector; None without a face."""
+        faces = self.finder.find(rgb)
+        if not faces:
+            return None
+        vector = self.embedder.embed(rgb, faces[0])
+        small, place = thumbnail(rgb, faces[0]), setting(rgb, self.finder.person_mask(rgb))
+        pixels, pixels_of = max((near_copy(small, other), name) for name, other, _ in self._trained)
+        settings = [
+            (value, name) for name, _, other in self._trained if (value := same_setting(place, other)) is not None
+        ]
+        best_setting, setting_of = max(settings, default=(None, None))
+        findings = Findings(
+            cosine=self.reference.raw(vector),
+            likeness=self.reference.likeness(vector),
+            copy_score=self.copying.copy_score(vector),
+            pixels=pixels,
+            pixels_of=pixels_of,
+            setting=best_setting,
+            setting_of=setting_of,
+            looks=self.looks.measure(rgb, faces[0]),
+        )
+        return findings, vector
+
+    def own_cosines(self) -> Floats:
+        """Mean cosine (N,) of each of the person's photographs with the held-out ones, itself left out."""
+        among = self._all @ self.reference.embeddings.T
+        itself = np.array([[row == column for column in self.held_out] for row in self.names])
+        counts = (~itself).sum(axis=1)
+        return np.asarray(np.where(itself, 0, among).sum(axis=1)[counts > 0] / counts[counts > 0])

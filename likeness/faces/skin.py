@@ -1,0 +1,96 @@
+"""The skin on a picture: its colour under the person's own light, and how much fine texture it has.
+
+A photograph's light changes the colour of skin far more than any retouching does. So the light is read off the same face:
+lips, brows and the whites of the eyes hang in the same light as the cheeks, and have their own colour on every picture of
+the person. What they changed by, channel by channel (von Kries 1902), is taken out of the skin. Measured on 18 synthetic
+people: the median spread over a person's selfies falls from 10.5 to 3.0 in L*, and from 3.6 to 1.5 degrees in hue.
+A retouching that lightens lips, brows and eyes along with the skin looks like light, and is not seen. Thin or pale brows are
+half skin: on the one such person tried (p900011) a lightening of 18 L* was read as 2 to 11, and missed.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from likeness.faces import colour
+from likeness.faces.arrays import Floats, Pixels
+from likeness.faces.face import LEFT_EYE, RIGHT_EYE, Face
+from likeness.faces.geometry import Region
+from likeness.faces.regions import LEFT_BROW, LIPS, RIGHT_BROW, SKIN, inside
+
+_FLOOR = 0.002
+"""Light that is added before a logarithm: half a step of 8 bits, so that black is no minus infinity."""
+_WHITE_OF_EYE = 0.8
+"""Quantile of an eye's brightness above which its white is taken to be."""
+
+_SIDE = 128
+"""Pixels of the upright crop that is measured on: every selfie and picture has more, so that none is enlarged."""
+_MARGIN = 1.2
+_FOCUS = 1.5
+"""Sigma in its pixels of a blur before colours are read, so that the picture's own sharpness hardly changes them."""
+_FINE, _COARSE = 0.8, 1.6
+"""Sigmas, in pixels of that crop, between which detail counts: finer is the camera's noise, coarser is shading."""
+_LEAST_TEXTURE = 0.02
+
+
+@dataclass(frozen=True)
+class SkinReading:
+    """One picture's skin and light, each (3,): log2 of linear red, green and blue.
+
+    skin: mean of the medians of cheeks and lower forehead.  light: mean of lips, brows and the white of the brighter eye.
+    """
+
+    skin: Floats
+    light: Floats
+
+    def under(self, light: Floats) -> Floats:
+        """Lab (3,) of the skin as it would look in the light (3,) of another reading."""
+        return colour.lab_of_light(2.0 ** (self.skin - self.light + light) - _FLOOR)
+
+
+def read_skin(rgb: Pixels, face: Face) -> SkinReading:
+    """Reads one face on an RGB picture (height, width, 3)."""
+    rgb, face = _canonical(rgb, face)
+    rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), _FOCUS), np.uint8)
+    skin = [_median(_logs(rgb, face, part)) for part in SKIN]
+    brows = np.concatenate([_logs(rgb, face, LEFT_BROW), _logs(rgb, face, RIGHT_BROW)])
+    whites = [_white(_logs(rgb, face, eye)) for eye in (LEFT_EYE, RIGHT_EYE)]
+    white = max(whites, key=lambda value: float(value.sum()))
+    light = [_median(_logs(rgb, face, LIPS)), _median(brows), white]
+    return SkinReading(np.mean(skin, axis=0), np.mean(light, axis=0))
+
+
+def texture(rgb: Pixels, face: Face) -> float:
+    """log2 of the robust amplitude of fine detail on cheeks and forehead, in L* at a face of about 107 px.
+
+    1 less is half the texture. The band between two Gaussians, as in a Laplacian pyramid (Burt & Adelson 1983); 1.4826 of
+    the median absolute value, so that a mole or a strand of hair hardly counts. Noise looks like texture.
+    """
+    crop, face = _canonical(rgb, face)
+    lightness = colour.lab(crop)[..., 0]
+    band = cv2.GaussianBlur(lightness, (0, 0), _FINE) - cv2.GaussianBlur(lightness, (0, 0), _COARSE)
+    values = np.concatenate([inside(band, face, part) for part in SKIN])
+    return float(np.log2(1.4826 * np.median(np.abs(values - np.median(values))) + _LEAST_TEXTURE))
+
+
+def _canonical(rgb: Pixels, face: Face) -> tuple[Pixels, Face]:
+    """The upright crop, and the face on it."""
+    region = Region.of_face(face, _MARGIN)
+    to_crop = cv2.invertAffineTransform(region.to_picture(_SIDE))
+    landmarks = np.column_stack([face.landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2], face.landmarks[:, 2]])
+    return region.cut(rgb, _SIDE), Face.from_landmarks(landmarks, face.score)
+
+
+def _logs(rgb: Pixels, face: Face, part: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    return np.asarray(np.log2(colour.linear(inside(rgb, face, part)) + _FLOOR), np.float32)
+
+
+def _median(logs: Floats) -> Floats:
+    return np.asarray(np.median(logs, axis=0), np.float64)
+
+
+def _white(logs: Floats) -> Floats:
+    brightness = logs.sum(axis=1)
+    return _median(logs[brightness >= np.quantile(brightness, _WHITE_OF_EYE)])

@@ -1,0 +1,75 @@
+"""Stable Diffusion 3 and 3.5: two streams, a prompt read by two CLIPs side by side and then by a T5.
+
+What `StableDiffusion3Pipeline` does around its parts (Esser et al. 2024, arXiv 2403.03206), as single steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from likeness.families.autoencoder import KLFamily
+from likeness.families.base import Recipe, TargetPreset
+from likeness.families.flow import FlowFamily
+
+TEXT_LENGTH = 256
+"""Tokens that T5 reads, the one that marks the end included."""
+
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"]
+MLP = ["ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2"]
+REST = ["context_embedder", "norm1.linear", "norm1_context.linear", "norm_out.linear", "proj_out"]
+
+
+class StableDiffusion3(KLFamily, FlowFamily):
+    """Stable Diffusion 3.5 (medium and large) and 3; train the undistilled ones."""
+
+    name = "sd35"
+    pipeline_class = "StableDiffusion3Pipeline"
+    default_licence = "stabilityai-ai-community"
+    default_recipe = Recipe(steps=40, guidance_scale=4.5)
+    patch = 2
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        """Two, where the base comes without T5."""
+        found = {name: self.parts.get(name) for name in ("text_encoder", "text_encoder_2", "text_encoder_3")}
+        return {name: module for name, module in found.items() if module is not None}
+
+    @property
+    def tokenizers(self) -> dict[str, Any]:
+        found = {name: self.parts.get(name) for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
+        return {name: tokenizer for name, tokenizer in found.items() if tokenizer is not None}
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        self._check_size(height, width, self.vae_factor * self.patch)
+        transformer: Any = self.denoiser
+        return int(transformer.config.in_channels), height // self.vae_factor, width // self.vae_factor
+
+    def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
+        """{"encoder_hidden_states": (B, 77 + 256, width of T5), "pooled_projections": (B, both CLIPs' summaries)}."""
+        self._encoder("text_encoder")
+        words, _, summary, _ = self.pipeline().encode_prompt(
+            prompts, None, None, do_classifier_free_guidance=False, max_sequence_length=TEXT_LENGTH
+        )
+        return {"encoder_hidden_states": words, "pooled_projections": summary}
+
+    def unread(self, prompt: str) -> str:
+        """As the base class. T5 reads the most; a base without it reads what its CLIPs do."""
+        third = self.parts.get("tokenizer_3")
+        tokenizer, length = (self.parts["tokenizer"], 77 - 2) if third is None else (third, TEXT_LENGTH - 1)
+        tokens = tokenizer(prompt, truncation=False, add_special_tokens=False, verbose=False).input_ids
+        return str(tokenizer.decode(tokens[length:])).strip()
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        prediction: Tensor = self.denoiser(hidden_states=noisy, timestep=timesteps, **conditioning).sample
+        return prediction
+
+    def set_timesteps(self, scheduler: Any, steps: int, latents: Tensor) -> None:
+        """From pure noise to the scheduler's least noise, shifted twice: the table is, and what is drawn from it."""
+        mu = self.mu(self._tokens((latents.shape[-2], latents.shape[-1])), steps)
+        scheduler.set_timesteps(steps, mu=mu, device=latents.device)
+
+    def lora_targets(self, preset: TargetPreset) -> list[str]:
+        return ATTENTION + {"attention": [], "attention-mlp": MLP, "all": MLP + REST}[preset]

@@ -1,0 +1,72 @@
+"""Stable Diffusion XL: the first one's UNet, grown, reading two CLIP encoders and told how its picture was framed.
+
+What `StableDiffusionXLPipeline` does around its parts (Podell et al. 2023, arXiv 2307.01952), as single steps. A picture
+is told by six numbers: the size it had before scaling, where it was cut, and the size it has (micro-conditioning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from likeness.families.base import Recipe
+from likeness.families.stable_diffusion import StableDiffusion
+
+
+class StableDiffusionXL(StableDiffusion):
+    """SDXL 1.0 and everything saved in its layout."""
+
+    name = "sdxl"
+    pipeline_class = "StableDiffusionXLPipeline"
+    default_licence = "openrail++"
+    default_recipe = Recipe(steps=30, guidance_scale=6.0)
+
+    @property
+    def text_encoders(self) -> dict[str, nn.Module]:
+        found = {name: self.parts[name] for name in ("text_encoder", "text_encoder_2")}
+        return {name: module for name, module in found.items() if module is not None}
+
+    @property
+    def tokenizers(self) -> dict[str, Any]:
+        return {name: self.parts[name] for name in ("tokenizer", "tokenizer_2")}
+
+    def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
+        """Both encoders' last layer but one, side by side, and the second one's summary.
+
+        {"encoder_hidden_states": (B, text_length, both widths), "text_embeds": (B, width of the second)}.
+        """
+        states: list[Tensor] = []
+        for number in ("", "_2"):
+            encoder: Any = self._encoder(f"text_encoder{number}")
+            tokens = self.parts[f"tokenizer{number}"](
+                prompts, padding="max_length", max_length=self.text_length, truncation=True, return_tensors="pt"
+            )
+            said = encoder(tokens.input_ids.to(encoder.device), output_hidden_states=True)
+            states.append(said.hidden_states[-2])
+        return {"encoder_hidden_states": torch.cat(states, dim=-1), "text_embeds": said.text_embeds}
+
+    def framing(self, originals: Tensor) -> dict[str, Tensor]:
+        """{"original_size": originals}: else the blur of an enlarged portrait would be learnt for sharp."""
+        return {"original_size": originals}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        """As the base class; without "original_size" the picture is said to have been as large as it is, as in rendering.
+
+        It is never said to have been cut: our portraits are, on purpose around the face, and knowing where from, the base
+        would learn to draw the person off centre.
+        """
+        size = torch.tensor([side * self.vae_factor for side in noisy.shape[-2:]], device=noisy.device)
+        size = size.expand(len(noisy), -1)
+        original = conditioning.get("original_size", torch.zeros_like(size))
+        original = torch.where(original > 0, original, size)
+        framing = torch.cat([original, torch.zeros_like(size), size], dim=1).to(noisy.dtype)
+        prediction: Tensor = self.denoiser(
+            noisy,
+            timesteps,
+            conditioning["encoder_hidden_states"],
+            added_cond_kwargs={"text_embeds": conditioning["text_embeds"], "time_ids": framing},
+        ).sample
+        return prediction

@@ -1,0 +1,176 @@
+"""The certificate of a person whose headshots are good, copied, a stranger's and empty, as the command writes it."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from inference import certificate
+from inference.charts import bars, strips
+from inference.material import load_selfies, load_shots
+from likeness import files
+from likeness.adapter_file import INFO_FILE, LORA_FILE, AdapterInfo, weights_sha256
+from likeness.cli import app
+from likeness.errors import LikenessError
+from likeness.person import Consent, Person
+from tests import photos
+from training.prepare import load_portraits, prepare
+
+WIDTH = 32
+OWN, STRANGER = photos.people()[15], photos.people()[4]
+
+
+@dataclass
+class Certified:
+    person: Person
+    adapter: Path
+    report: dict[str, Any]
+    html: str
+
+
+def make_adapter(folder: Path) -> Path:
+    info = AdapterInfo(
+        family="sd15", base="pocket", base_sha256="0" * 64, method="lora", trigger="sks", class_word="person",
+        steps=1, data_digest="0" * 64, resolution=WIDTH,
+    )  # fmt: skip
+    folder.mkdir(parents=True)
+    files.write_json(folder / INFO_FILE, info.model_dump(mode="json"))
+    save_file({"a": torch.ones(1)}, folder / LORA_FILE)
+    return folder
+
+
+def draw(person: Person, adapter: Path, pictures: dict[str, np.ndarray]) -> None:
+    """Headshots as `likeness render` leaves them, as far as a certificate reads them."""
+    run = person.headshots / "20261124-120000-office"
+    run.mkdir(parents=True)
+    for name, rgb in pictures.items():
+        Image.fromarray(rgb).save(run / f"{name}.png")
+        assessment = {"faults": [], "recogniser": "dlib"}
+        record = {"adapter_sha256": weights_sha256(adapter), "style": "office", "assessment": assessment}
+        files.write_json(run / f"{name}.json", record)
+    files.write_json(run / "headshots.json", [{"file": f"{name}.png"} for name in pictures])
+
+
+def few_others(person: Person, settings: certificate.CertificateSettings) -> list[list[Path]]:
+    return [photos.selfies(folder)[:2] for folder in photos.people()[:5]]
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
+    consent = Consent(who="nobody", basis="written-release", when=date(2026, 11, 24))
+    person = Person.create(tmp_path_factory.mktemp("people") / "ana", consent)
+    for path in photos.selfies(OWN):
+        shutil.copyfile(path, person.selfies / path.name)
+    prepare(person, WIDTH)
+    adapter = make_adapter(person.adapters / "first")
+    trained = next(row["photo"] for row in load_portraits(person, WIDTH) if row["split"] == "train")
+    pictures = {path.stem: photos.pixels(path) for path in sorted(OWN.glob("headshot_*.jpg"))}
+    pictures["copy"] = np.ascontiguousarray(photos.pixels(person.selfies / trained)[:, ::-1])
+    pictures["stranger"] = photos.pixels(STRANGER / "headshot_00.jpg")
+    pictures["empty"] = np.full((256, 256, 3), 120, np.uint8)
+    draw(person, adapter, pictures)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate, "_others", few_others)
+        result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
+    assert result.exit_code == 0, result.output
+    written = person.certificates
+    assert {path.name for path in written.iterdir()} == {"first.json", "first.html"}
+    assert str(written / "first.html") in result.stdout
+    report = json.loads((written / "first.json").read_text(encoding="utf-8"))
+    yield Certified(person, adapter, report, (written / "first.html").read_text(encoding="utf-8"))
+
+
+def reasons(certified: Certified) -> dict[str, list[str]]:
+    return {Path(each["file"]).stem: each["rejected_for"] for each in certified.report["each"]}
+
+
+def test_each_picture_passes_or_says_why_not(certified: Certified) -> None:
+    why = reasons(certified)
+    assert [why[f"headshot_0{number}"] for number in range(3)] == [[], [], []]
+    assert "copy of a selfie" in why["copy"]
+    assert "not recognised as the person" in why["stranger"]
+    assert why["empty"] == ["no face"]
+    passed = certified.report["yield"]
+    assert (passed["passed"], passed["share"], certified.report["pictures"]) == (3, 0.5, 6)
+    assert passed["interval_95"]["low"] < 0.5 < passed["interval_95"]["high"]
+
+
+def test_held_out_selfies_are_those_of_the_training(certified: Certified) -> None:
+    rows = load_portraits(certified.person, WIDTH)
+    for split, name in (("held-out", "held_out"), ("train", "trained_on")):
+        assert set(certified.report["selfies"][name]) == {row["photo"] for row in rows if row["split"] == split}
+
+
+def test_the_numbers_are_those_of_the_pictures(certified: Certified) -> None:
+    report = certified.report
+    each = {Path(item["file"]).stem: item for item in report["each"]}
+    assert report["likeness"]["mean"] == pytest.approx(sum(item.get("likeness", 0) for item in each.values()) / 6)
+    assert each["headshot_00"]["likeness"] > report["verification"]["value_as_likeness"] > each["stranger"]["likeness"]
+    assert report["copying"]["copies"] == 1 and each["copy"]["pixels"] > 0.9 > each["headshot_00"]["pixels"]
+    assert each["copy"]["pixels_of"] in report["selfies"]["trained_on"]
+    assert report["verification"]["impostors"] == 10 and report["cohort"] == {
+        "rank": 1, "people": 6, "nearest_to_the_person": pytest.approx(4 / 6)
+    }  # fmt: skip
+    assert report["recogniser"] == "dlib-resnet-v1"
+    assert "also ranked these pictures" in report["cannot_tell"][0]
+
+
+def test_nobody_is_placed_on_a_skin_tone_scale(certified: Certified) -> None:
+    assert "own" in certified.report["drift"]["lightness"] and "own" not in certified.report["drift"]["monk"]
+    assert all("monk" not in each["looks"] for each in certified.report["each"])
+
+
+def test_the_page_carries_everything_in_itself(certified: Certified) -> None:
+    assert "<script" not in certified.html and "http" not in certified.html
+    assert not re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,)', certified.html)
+    held_out = len(certified.report["selfies"]["held_out"])
+    assert certified.html.count("<img") == certified.report["pictures"] + held_out
+    assert certified.html.count("<svg") == 2
+    assert str(certified.person.folder.parent) not in certified.html + json.dumps(certified.report)
+    for line in certified.report["cannot_tell"]:
+        assert line.split("'")[0] in certified.html
+
+
+def test_what_is_missing_is_said_in_one_line(certified: Certified, tmp_path: Path) -> None:
+    with pytest.raises(LikenessError, match="no headshots of this adapter"):
+        load_shots(certified.person, _other_weights(tmp_path / "second"))
+    person = Person(shutil.copytree(certified.person.folder, tmp_path / "bea"))
+    adapter = person.adapters / "first"
+    shutil.copyfile(photos.selfies(STRANGER)[0], person.selfie_files()[3])
+    with pytest.raises(LikenessError, match="was changed since the training"):
+        load_selfies(person, adapter)
+    shutil.rmtree(person.prepared)
+    with pytest.raises(LikenessError, match="portraits that this adapter was trained on are not there"):
+        load_selfies(person, adapter)
+    (person.folder / "consent.json").unlink()
+    with pytest.raises(LikenessError, match="no consent"):
+        certificate.certify(person, adapter)
+
+
+def _other_weights(folder: Path) -> Path:
+    adapter = make_adapter(folder)
+    save_file({"a": torch.zeros(1)}, adapter / LORA_FILE)
+    return adapter
+
+
+def test_charts_stay_on_their_canvas_and_escape_words() -> None:
+    draws = np.random.default_rng(0)
+    for _ in range(30):
+        scale = 10 ** draws.uniform(-6, 3)
+        rows = {"<me>": (draws.normal(size=5) * scale).tolist(), "others": [0.0]}
+        plots = strips(rows, float(draws.normal() * scale), "limit"), bars([("a & b", float(scale), "+1 %")], 3.0)
+        for plot in plots:
+            assert "<me>" not in plot and "a & b" not in plot
+            places = [float(x) for x in re.findall(r' (?:cx|x|x1|x2)="([^"]+)"', plot)]
+            assert all(0 <= x <= 640 for x in places)

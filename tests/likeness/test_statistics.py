@@ -1,0 +1,58 @@
+"""Intervals hold what they say they hold, and a threshold lets through what it says."""
+
+import numpy as np
+import pytest
+
+from likeness.statistics import mean_interval, share_interval, threshold
+
+
+def test_the_interval_of_a_mean_holds_it_about_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    held = [
+        interval.low <= 3 <= interval.high
+        for number in range(400)
+        if (interval := mean_interval(draw.normal(3, 2, 20).tolist(), number, "test", draws=500))
+    ]
+    assert len(held) == 400
+    assert 0.88 <= np.mean(held) <= 0.97
+
+
+def test_the_interval_follows_shifts_and_scales_and_is_drawn_by_the_seed():
+    for number in range(20):
+        values = np.random.default_rng(number).exponential(size=8 + number)
+        plain, moved = mean_interval(values, number, "x"), mean_interval(5 - 3 * values, number, "x")
+        assert plain is not None and moved is not None
+        assert plain == mean_interval(values, number, "x") and plain != mean_interval(values, number + 1, "x")
+        assert (moved.high, moved.low) == pytest.approx((5 - 3 * plain.low, 5 - 3 * plain.high))
+        assert values.min() <= plain.low <= values.mean() <= plain.high <= values.max()
+    assert mean_interval([1.0], 0, "x") is None
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    """Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    for (count, total), expected in {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0.0, 0.1611),
+        (1, 29): (0.0061, 0.1718),
+    }.items():
+        interval = share_interval(count, total)
+        assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-4)
+    with pytest.raises(ValueError):
+        share_interval(3, 2)
+
+
+def test_a_threshold_is_the_lowest_that_keeps_its_rate():
+    draw = np.random.default_rng(5)
+    for _ in range(50):
+        scores = draw.normal(size=draw.integers(1, 80)).round(1).tolist()
+        rate = float(draw.uniform(0, 0.5))
+        found = threshold(scores, rate)
+        above = np.mean([score > found.value for score in scores])
+        assert above == found.false_accepts <= rate
+        lower = [score for score in scores if score < found.value]
+        if lower:
+            assert np.mean([score > max(lower) for score in scores]) > rate
+        assert found.interval.low <= above <= found.interval.high
+    with pytest.raises(ValueError):
+        threshold([], 0.1)
