@@ -9,6 +9,7 @@ Three stages, each kept in --work and skipped or continued when run again: autoe
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -121,6 +122,9 @@ def finish(
     )
     if accelerator.is_main_process:
         pipeline.to("cpu", torch.float16).save_pretrained(arguments.out)
+        # transformers loads in the type that is written here, diffusers in float32: one pipeline, one type.
+        config = arguments.out / "text_encoder" / "config.json"
+        files.write_json(config, json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"})
         files.write_json(arguments.out / RECIPE_FILE, settings.recipe.model_dump())
         shipped = sorted(
             path for path in arguments.out.rglob("*") if path.is_file() and path.suffix in (".json", ".safetensors")

@@ -25,7 +25,8 @@ def test_files_are_those_recorded() -> None:
 def test_plain_diffusers_loads_and_draws_offline() -> None:
     from diffusers import StableDiffusionPipeline
 
-    pipe = StableDiffusionPipeline.from_pretrained(FOLDER, torch_dtype=torch.float32, local_files_only=True)
+    pipe = StableDiffusionPipeline.from_pretrained(FOLDER, local_files_only=True)
+    assert {part.dtype for part in (pipe.unet, pipe.vae, pipe.text_encoder)} == {torch.float32}
     pipe.set_progress_bar_config(disable=True)
     size = pipe.unet.config.sample_size * pipe.vae_scale_factor
     picture = pipe("a headshot of a person, grey studio background", num_inference_steps=2, guidance_scale=2.0).images[

@@ -184,7 +184,7 @@ def test_changed_portraits_are_not_gone_on_with(v_base: Path, person: Person, mo
     from training import setup
 
     load = setup.load_portraits
-    monkeypatch.setattr(setup, "load_portraits", lambda p, r: load(p, r).select(range(3, 12)))
+    monkeypatch.setattr(setup, "load_portraits", lambda *a: load(*a).select(range(3, 12)))
     with pytest.raises(LikenessError, match="portraits changed"):
         train(config(v_base, person, steps=2))
 
