@@ -12,12 +12,8 @@ import diffusers
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
-    CLIPTextConfig,
-    CLIPTextModelWithProjection,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
-    Qwen2Tokenizer,
-    Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
     Qwen3VLConfig,
@@ -28,17 +24,8 @@ from transformers import (
 )
 
 from tests import tiny
-
-SIDE = 32
-"""px of the pictures that the tests draw."""
-
-# Qwen3's own, but for tools and histories: a turn, and an empty thought where the model shall not think.
-CHAT = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n"
-    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
-)
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+from tests import tiny_parts as parts
+from tests.tiny_parts import SIDE
 
 
 def make(name: str, folder: Path, seed: int = 0) -> Path:
@@ -84,7 +71,7 @@ def sdxl() -> Any:
     return diffusers.StableDiffusionXLPipeline(
         vae=tiny._vae(),
         text_encoder=tiny._text_encoder(77),
-        text_encoder_2=_clip_with_summary(24),
+        text_encoder_2=parts.clip_with_summary(24),
         tokenizer=tiny._tokenizer(77),
         tokenizer_2=tiny._tokenizer(77),
         unet=unet,
@@ -95,7 +82,7 @@ def sdxl() -> Any:
 
 def flux2_klein() -> Any:
     vae = diffusers.AutoencoderKLFlux2(
-        block_out_channels=(8, 8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4, **_blocks(3)
+        block_out_channels=(8, 8, 8), layers_per_block=1, latent_channels=4, norm_num_groups=4, **parts.blocks(3)
     )
     with torch.no_grad():  # statistics that a trained one has, unlike the 0 and 1 it is born with
         vae.bn.running_mean.normal_()
@@ -114,8 +101,8 @@ def flux2_klein() -> Any:
     return diffusers.Flux2KleinPipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         vae=vae,
-        text_encoder=Qwen3ForCausalLM(_qwen3(layers=28)).eval(),
-        tokenizer=_qwen_tokenizer(),
+        text_encoder=Qwen3ForCausalLM(parts.qwen3(layers=28)).eval(),
+        tokenizer=parts.qwen_tokenizer(),
         transformer=transformer,
     )
 
@@ -137,25 +124,25 @@ def z_image() -> Any:
         transformer.cap_pad_token.normal_()
     return diffusers.ZImagePipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=6.0),
-        vae=_kl(),
-        text_encoder=Qwen3Model(_qwen3(layers=3)).eval(),
-        tokenizer=_qwen_tokenizer(),
+        vae=parts.kl(),
+        text_encoder=Qwen3Model(parts.qwen3(layers=3)).eval(),
+        tokenizer=parts.qwen_tokenizer(),
         transformer=transformer,
     )
 
 
 def qwen_image() -> Any:
-    text: dict[str, Any] = {**_qwen(2), "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 0]}}
+    text: dict[str, Any] = {**parts.qwen(2), "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 0]}}
     vision = {"depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 2, "out_hidden_size": 8}
     return diffusers.QwenImagePipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(
             use_dynamic_shifting=True, max_shift=0.9, max_image_seq_len=8192, shift_terminal=0.02
         ),
-        vae=_qwen_vae(),
+        vae=parts.qwen_vae(),
         text_encoder=Qwen2_5_VLForConditionalGeneration(
             Qwen2_5_VLConfig(text_config=text, vision_config=vision)  # type: ignore[arg-type]
         ).eval(),
-        tokenizer=_qwen_tokenizer(),
+        tokenizer=parts.qwen_tokenizer(),
         transformer=diffusers.QwenImageTransformer2DModel(
             in_channels=16,
             out_channels=4,
@@ -170,14 +157,14 @@ def qwen_image() -> Any:
 
 def krea2() -> Any:
     """Two layers are tapped where the true one taps twelve."""
-    text = {**_qwen(2), "head_dim": 4, "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 0]}}
+    text = {**parts.qwen(2), "head_dim": 4, "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 0]}}
     vision = {"depth": 1, "hidden_size": 8, "intermediate_size": 8, "num_heads": 2, "out_hidden_size": 8}
     vision |= {"deepstack_visual_indexes": [0]}  # type: ignore[dict-item]
     return diffusers.Krea2Pipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_image_seq_len=6400),
-        vae=_qwen_vae(),
+        vae=parts.qwen_vae(),
         text_encoder=Qwen3VLModel(Qwen3VLConfig(text_config=text, vision_config=vision)).eval(),  # type: ignore[arg-type]
-        tokenizer=_qwen_tokenizer(),
+        tokenizer=parts.qwen_tokenizer(),
         transformer=diffusers.Krea2Transformer2DModel(
             in_channels=16,
             num_layers=2,
@@ -203,7 +190,7 @@ def sd35() -> Any:
     """With the dual attention and the normalised queries that 3.5 has and 3 has not."""
     vocabulary = ["<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet()), "\u2581"]
     t5 = T5Tokenizer(vocab=[(word, 0.0) for word in vocabulary], extra_ids=0)
-    clips = [_clip_with_summary(16), _clip_with_summary(24)]
+    clips = [parts.clip_with_summary(16), parts.clip_with_summary(24)]
     return diffusers.StableDiffusion3Pipeline(
         transformer=diffusers.SD3Transformer2DModel(
             sample_size=SIDE // 4,
@@ -220,7 +207,7 @@ def sd35() -> Any:
             qk_norm="rms_norm",
         ),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_kl(),
+        vae=parts.kl(),
         text_encoder=clips[0],
         tokenizer=tiny._tokenizer(77),
         text_encoder_2=clips[1],
@@ -241,86 +228,3 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "krea2": krea2,
     "sd35": sd35,
 }
-
-
-def _blocks(count: int) -> dict[str, Any]:
-    return {
-        "down_block_types": ("DownEncoderBlock2D",) * count,
-        "up_block_types": ("UpDecoderBlock2D",) * count,
-        "sample_size": SIDE,
-    }
-
-
-def _kl() -> Any:
-    """An autoencoder that shifts as well as it scales, as those of flow matching do."""
-    return diffusers.AutoencoderKL(
-        block_out_channels=(8, 8, 8),
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        scaling_factor=0.4,
-        shift_factor=0.1,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-        **_blocks(3),
-    )
-
-
-def _clip_with_summary(width: int) -> CLIPTextModelWithProjection:
-    """A summary of 20 numbers."""
-    vocabulary = tiny._vocabulary()
-    config = CLIPTextConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        projection_dim=20,
-        bos_token_id=vocabulary["<|startoftext|>"],
-        eos_token_id=vocabulary["<|endoftext|>"],
-        pad_token_id=vocabulary["<|endoftext|>"],
-    )
-    return CLIPTextModelWithProjection(config).eval()
-
-
-def _qwen_vocabulary() -> dict[str, int]:
-    return {word: number for number, word in enumerate([*sorted(ByteLevel.alphabet()), *SPECIAL])}
-
-
-def _qwen_tokenizer() -> Qwen2Tokenizer:
-    """Qwen's byte-level BPE without a single merge."""
-    tokenizer = Qwen2Tokenizer(vocab=_qwen_vocabulary(), merges=[], additional_special_tokens=SPECIAL[1:])
-    tokenizer.chat_template = CHAT
-    return tokenizer
-
-
-def _qwen3(layers: int) -> Qwen3Config:
-    return Qwen3Config(head_dim=4, **_qwen(layers))
-
-
-def _qwen(layers: int) -> dict[str, Any]:
-    """Of a language model of 8 numbers a token."""
-    vocabulary = _qwen_vocabulary()
-    return {
-        "vocab_size": len(vocabulary),
-        "hidden_size": 8,
-        "intermediate_size": 16,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "bos_token_id": vocabulary["<|endoftext|>"],
-        "eos_token_id": vocabulary["<|im_end|>"],
-        "pad_token_id": vocabulary["<|endoftext|>"],
-    }
-
-
-def _qwen_vae() -> Any:
-    return diffusers.AutoencoderKLQwenImage(
-        base_dim=4,
-        z_dim=4,
-        dim_mult=[1, 1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False, True],
-        latents_mean=[-0.5, 0.1, 0.3, 0.0],
-        latents_std=[1.2, 0.8, 0.5, 2.0],
-    )

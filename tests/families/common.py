@@ -1,0 +1,59 @@
+"""What the tests of every family share: how each is drawn with diffusers alone, and a short training run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from likeness import randomness
+from likeness.person import Person
+from tests import tiny_families
+from training.config import TrainConfig
+
+SIDE, STEPS, SEED = tiny_families.SIDE, 2, 41
+PROMPT, NEGATIVE = "a headshot of sks person, grey background", "blurred"
+LORA = "pytorch_lora_weights.safetensors"
+
+# What anybody would write to draw with diffusers alone: the shape of the first latents, and what else is said. Guidance
+# is 3 everywhere, which Z-Image and Krea 2 count as 2.
+STOCK: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "sd15": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
+    "sdxl": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
+    "flux2-klein": ((16, 4, 4), {"guidance_scale": 3.0}),
+    "z-image": ((4, 8, 8), {"guidance_scale": 2.0, "negative_prompt": NEGATIVE}),
+    "qwen-image": ((4, 8, 8), {"true_cfg_scale": 3.0, "negative_prompt": NEGATIVE}),
+    "krea2": ((4, 8, 8), {"guidance_scale": 2.0, "negative_prompt": NEGATIVE}),
+    "sd35": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
+}
+NAMES = list(STOCK)
+FLOWS = [name for name in NAMES if name not in ("sd15", "sdxl")]
+
+
+def config(base: Path, person: Person, name: str, **changes: Any) -> TrainConfig:
+    values: dict[str, Any] = {
+        "base": str(base),
+        "person": str(person.folder),
+        "name": name,
+        "steps": 3,
+        "batch_size": 2,
+        "lora": {"rank": 2, "alpha": 3},
+        "optim": {"lr": 0.1},
+        "data": {"resolution": SIDE},
+        "evaluation": {"every": 3},
+        "samples": {"every": 3, "count": 1, "steps": STEPS},
+    }
+    return TrainConfig.parse(values | changes)
+
+
+def drawn(pipe: Any, name: str) -> npt.NDArray[np.float32]:
+    """The stock pipeline's picture (SIDE, SIDE, 3) in [0, 1]."""
+    shape, words = STOCK[name]
+    latents = randomness.normal(shape, SEED, "render")[None]
+    if hasattr(pipe, "_pack_latents") and name != "flux2-klein":  # which folds and packs them itself
+        latents = pipe._pack_latents(latents, 1, *shape)
+    pipe.set_progress_bar_config(disable=True)
+    images = pipe(
+        prompt=PROMPT, latents=latents, height=SIDE, width=SIDE, num_inference_steps=STEPS, output_type="np", **words
+    ).images
+    return np.asarray(images[0], np.float32)

@@ -1,0 +1,74 @@
+"""An adapter that does not belong to a base is refused by the names of what does not match."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from likeness import adapter, randomness
+from likeness.errors import LikenessError
+from likeness.families import load_family
+from tests.families.common import LORA, NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("other", NAMES)
+def test_an_adapter_of_another_family_is_refused(
+    name: str, other: str, bases: Callable[[str], Path], adapters: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """By its own word; and, where it says nothing of itself, by the keys that find no place."""
+    if name == other:
+        return
+    pipe = load_family(str(bases(other))).pipeline()
+    with pytest.raises(LikenessError, match=f"of the family {name}, and the base .* is of {other}"):
+        adapter.load_into(pipe, adapters(name), str(bases(other)))
+    silent = tmp_path / "silent.safetensors"
+    save_file(load_file(adapters(name) / LORA), silent)
+    with pytest.raises(LikenessError) as caught:
+        adapter.load_into(pipe, silent, str(bases(other)))
+    message = str(caught.value)
+    assert "\n" not in message and (".lora_" in message or "unet." in message), message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_adapter_with_a_key_too_many_is_refused(
+    name: str, bases: Callable[[str], Path], adapters: Callable[[str], Path], tmp_path: Path
+) -> None:
+    state = load_file(adapters(name) / LORA)
+    key = next(key for key in state if ".lora_A." in key)
+    stray = key.replace(".lora_A.", ".nowhere.lora_A.")
+    save_file(state | {stray: state[key].clone()}, tmp_path / "stray.safetensors")
+    with pytest.raises(LikenessError, match=f"ignore 1 tensors.*{stray}"):
+        adapter.load_into(load_family(str(bases(name))).pipeline(), tmp_path / "stray.safetensors", str(bases(name)))
+
+
+def test_kohyas_names_for_sdxl_find_their_modules(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """It numbers the UNet's blocks as SDXL's first release did, and the text encoders from 1."""
+    family = load_family(str(bases("sdxl")))
+    pipe = family.pipeline()
+    text = "text_model.encoder.layers.0.self_attn.q_proj"
+    found = {
+        "lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_q": (
+            pipe.unet,
+            "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+        ),
+        "lora_te1_text_model_encoder_layers_0_self_attn_q_proj": (pipe.text_encoder, text),
+        "lora_te2_text_model_encoder_layers_0_self_attn_q_proj": (pipe.text_encoder_2, text),
+    }
+    state: dict[str, Tensor] = {}
+    for number, (key, (part, name)) in enumerate(found.items()):
+        short = name if hasattr(part, "text_model") else name.removeprefix("text_model.")
+        out, into = part.get_submodule(short).weight.shape
+        state[f"{key}.lora_down.weight"] = randomness.normal((2, into), number, "down")
+        state[f"{key}.lora_up.weight"] = randomness.normal((out, 2), number, "up")
+        state[f"{key}.alpha"] = torch.tensor(0.5 + number)
+        found[key] = (part, short)
+    save_file(state, tmp_path / "kohya.safetensors")
+    assert adapter.load_into(pipe, tmp_path / "kohya.safetensors", str(bases("sdxl"))) is None
+    for number, (key, (part, name)) in enumerate(found.items()):
+        expected = (0.5 + number) / 2 * state[f"{key}.lora_up.weight"] @ state[f"{key}.lora_down.weight"]
+        change = part.get_submodule(name).get_delta_weight("likeness")
+        torch.testing.assert_close(change, expected, rtol=1e-5, atol=1e-6)

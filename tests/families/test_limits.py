@@ -1,0 +1,49 @@
+"""What a family cannot do is said before anything is begun."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.renderer import Renderer, RenderJob, Sampling
+from likeness.errors import LikenessError
+from likeness.families import Family, load_family
+from likeness.person import Person
+from tests.families.common import FLOWS, NAMES, PROMPT, SIDE, config
+from training.run import train
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objective": {"min_snr_gamma": 5}}, "min-SNR weighting has no meaning"),
+        ({"lora": {"text_encoder": True}}, "load no LoRA of a text encoder"),
+        ({"data": {"resolution": SIDE + 2}}, "not a size of this base"),
+    ],
+)
+def test_what_a_flow_cannot_do_is_refused(
+    name: str, changes: dict[str, Any], said: str, bases: Callable[[str], Path], person: Person
+) -> None:
+    with pytest.raises(LikenessError, match=said):
+        train(config(bases(name), person, "refused", **changes))
+    assert not (person.runs / "refused").exists()
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_flow_is_drawn_by_its_own_scheduler(name: str, bases: Callable[[str], Path]) -> None:
+    renderer, size = Renderer(str(bases(name)), None, "cpu"), {"width": SIDE, "height": SIDE}
+    for changes, said in (
+        ({"scheduler": "ddim"}, "its own scheduler alone"),
+        ({"guidance_rescale": 0.5}, "guidance_resc"),
+    ):
+        with pytest.raises(LikenessError, match=said):
+            renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, **changes}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_base_cannot_read_is_told(name: str, bases: Callable[[str], Path]) -> None:
+    family: Family = load_family(str(bases(name)))
+    assert family.unread(PROMPT) == ""
+    assert family.unread("a" * 1200 + "bcd").endswith("abcd")

@@ -1,0 +1,91 @@
+"""Every family from its portraits to the stock pipeline's picture, on a tiny random base in its true classes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import load_file
+
+from inference.renderer import Renderer, RenderJob, Sampling
+from likeness import adapter, randomness
+from likeness.adapter import LoraSettings
+from likeness.families import load_family
+from likeness.person import Person
+from tests.families.common import LORA, NAMES, NEGATIVE, PROMPT, SEED, SIDE, STEPS, STOCK, config, drawn
+from tests.likeness.test_adapter import info
+from training.rendering import render_latents
+from training.run import train
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trained_adapter_draws_the_same_in_the_stock_pipeline_and_in_ours(
+    name: str, bases: Callable[[str], Path], adapters: Callable[[str], Path], person: Person
+) -> None:
+    folder = adapters(name)
+    info = adapter.read_info(folder)
+    assert info is not None and (info.family, info.steps, info.licence != "") == (name, 3, True)
+    assert len(list((person.runs / name / "samples").iterdir())) == 1
+    stock = DiffusionPipeline.from_pretrained(bases(name))
+    without = drawn(stock, name)
+    stock.load_lora_weights(folder)
+    picture = drawn(stock, name)
+    assert np.abs(picture - without).max() > 0.02
+    renderer = Renderer(str(bases(name)), folder, "cpu")
+    sampling = Sampling(steps=STEPS, guidance_scale=3.0, width=SIDE, height=SIDE)
+    (ours,) = renderer.render([RenderJob(PROMPT, NEGATIVE, SEED)], sampling)
+    assert np.abs(np.asarray(ours, np.float32) / 255 - picture).max() <= 1.5 / 255
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("how", ["dora-all", "attention", "dreambooth"])
+def test_every_way_of_training_is_loaded_as_it_was_trained(
+    name: str, how: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    family, stock = load_family(str(bases(name))), DiffusionPipeline.from_pretrained(bases(name))
+    without = drawn(stock, name)
+    if how == "dreambooth":
+        adapter.unfreeze(family)
+    else:
+        targets: dict[str, Any] = {"targets": "all", "dora": True} if how == "dora-all" else {"targets": "attention"}
+        adapter.inject(family, LoraSettings(rank=2, alpha=3, **targets), seed=1)
+    for key, tensor in adapter.adapter_state(family).items():
+        tensor += 0.3 * randomness.normal(tensor.shape, 5, "training", key)
+    method: Any = "dreambooth" if how == "dreambooth" else "lora"
+    adapter.save(family, tmp_path / "adapter", info(family, method))
+    trained = drawn(family.pipeline(), name)
+    if how == "dreambooth":
+        adapter.load_into(stock, tmp_path / "adapter", str(bases(name)))
+    else:
+        stock.load_lora_weights(tmp_path / "adapter")
+    np.testing.assert_allclose(drawn(stock, name), trained, rtol=0, atol=1e-3)
+    assert np.abs(trained - without).max() > 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_low_precision_and_with_checkpointing(name: str, bases: Callable[[str], Path], person: Person) -> None:
+    changes: dict[str, Any] = {"steps": 1, "mixed_precision": "bf16", "gradient_checkpointing": True}
+    folder = train(config(bases(name), person, f"{name}-bf16", **changes))
+    moved = [tensor for key, tensor in load_file(folder / LORA).items() if ".lora_B." in key]
+    assert all(torch.isfinite(tensor).all() for tensor in moved) and any(tensor.any() for tensor in moved)
+    renderer = Renderer(str(bases(name)), folder, "cpu", torch.bfloat16)
+    sampling = Sampling(steps=STEPS, width=SIDE, height=SIDE)
+    (image,) = renderer.render([RenderJob(PROMPT, NEGATIVE, SEED)], sampling)
+    assert np.asarray(image).std() > 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_during_training_are_those_of_the_stock_pipeline(name: str, bases: Callable[[str], Path]) -> None:
+    family = load_family(str(bases(name)))
+    negative = NEGATIVE if family.default_recipe.negative else ""
+    recipe = family.recipe.model_copy(update={"steps": STEPS, "guidance_scale": 3.0})
+    noise = randomness.normal(STOCK[name][0], SEED, "render")[None]
+    with torch.no_grad():
+        wanted, unwanted = family.encode_text([PROMPT]), family.encode_text([negative])
+        latents = render_latents(family, family.predict, wanted, unwanted, noise, recipe)
+        pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
+    theirs = drawn(DiffusionPipeline.from_pretrained(bases(name)), name)
+    np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)
