@@ -15,13 +15,11 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from safetensors.torch import save as to_safetensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from likeness import files
 from likeness.adapter_file import (
-    HEADER_KEY,
     INFO_FILE,
     LORA_FILE,
     AdapterInfo,
@@ -32,7 +30,8 @@ from likeness.adapter_file import (
 )
 from likeness.errors import LikenessError
 from likeness.families.base import Family, TargetPreset
-from likeness.lora_formats import LORA_SETTINGS_KEY
+from likeness.lora_formats import LORA_SETTINGS_KEY, file_bytes
+from likeness.modelspec import header
 from likeness.randomness import rng
 from likeness.settings import Settings
 
@@ -186,12 +185,9 @@ def _lora_bytes(family: Family, info: AdapterInfo, dtype: torch.dtype) -> bytes:
     for folder, module in _trained_parts(family).items():
         tensors |= {f"{folder}.{key}": t.to("cpu", dtype).contiguous() for key, t in _peft_state(module).items()}
         settings |= {f"{folder}.{key}": value for key, value in _peft_settings(module).items()}
-    metadata = {
-        "format": "pt",
-        LORA_SETTINGS_KEY: json.dumps(settings, sort_keys=True),
-        HEADER_KEY: json.dumps(info.model_dump(mode="json", exclude={"created", "held_out"}), sort_keys=True),
-    }
-    return _sorted_header(to_safetensors(tensors, metadata))
+    # Without the time of writing: equal adapters are equal files.
+    metadata = header(info.model_copy(update={"created": ""}))
+    return file_bytes(tensors, metadata | {LORA_SETTINGS_KEY: json.dumps(settings, sort_keys=True)})
 
 
 def _peft_state(module: nn.Module) -> dict[str, Tensor]:
@@ -227,17 +223,6 @@ def _peft_settings(module: Any) -> dict[str, Any]:
     config = module.peft_config[PEFT_NAME]
     targets = sorted(config.target_modules)
     return {"r": config.r, "lora_alpha": config.r, "target_modules": targets, "use_dora": config.use_dora}
-
-
-def _sorted_header(data: bytes) -> bytes:
-    """The same safetensors file with its header's keys in order: the library writes metadata in random order."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    tensors = {key: header[key] for key in header if key != "__metadata__"}
-    ordered = {"__metadata__": dict(sorted(header["__metadata__"].items())), **tensors}
-    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
 
 
 def _save_part(module: Any, folder: Path, dtype: torch.dtype) -> None:

@@ -137,7 +137,8 @@ def _load_lora(pipeline: Any, path: Path, weight: float) -> None:
         _check_fit(getattr(pipeline, folder), folder, tensors, path)
     flat = {f"{folder}.{key}": tensor for folder, tensors in parts.items() for key, tensor in tensors.items()}
     with quiet():
-        pipeline.load_lora_weights(flat, adapter_name=ADAPTER_NAME)
+        # In this order: peft misnames the magnitudes that come before their module's other tensors.
+        pipeline.load_lora_weights(dict(sorted(flat.items())), adapter_name=ADAPTER_NAME)
     missing = _not_applied(pipeline, flat)
     if missing:
         what = f"{len(missing)} of {len(flat)} tensors of this adapter were not applied: {some(missing)}"
@@ -157,7 +158,7 @@ def _not_applied(pipeline: Any, flat: Mapping[str, Tensor]) -> list[str]:
 
     def applied(key: str, tensor: Tensor) -> bool:
         own = inside.get(key.removesuffix(".weight"))
-        return own is not None and torch.equal(own, tensor.to(own))
+        return own is not None and not own.is_meta and torch.equal(own, tensor.to(own))
 
     return [key for key, tensor in flat.items() if not applied(key, tensor)]
 
@@ -172,7 +173,11 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
         if not found or not isinstance(weight, Tensor):
             strays.append(f"{folder}.{key}")
             continue
-        fits = {"A": tensor.shape[1:] == weight.shape[1:], "B": tensor.shape[0] == weight.shape[0]}
+        fits = {
+            "A": tensor.shape[1:] == weight.shape[1:],
+            "B": tensor.shape[0] == weight.shape[0],
+            "m": tensor.numel() == weight.shape[0],
+        }
         if not fits.get(kind[0], True):
             raise LikenessError(
                 f"this adapter does not fit the base: {folder}.{key} is {tuple(tensor.shape)} and the base's weight "

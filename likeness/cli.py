@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import inference.commands
+import likeness.commands
 import training.commands
 from likeness import __version__
 from likeness.errors import LikenessError
@@ -26,6 +27,7 @@ person_app = typer.Typer(help="Make and look at a person's folder.", no_args_is_
 app.add_typer(person_app, name="person")
 training.commands.register(app)
 inference.commands.register(app)
+likeness.commands.register(app)
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The person's folder, such as people/ana.")]
 

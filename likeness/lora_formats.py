@@ -1,4 +1,4 @@
-"""LoRA files of any format (diffusers, peft, kohya) as one: peft's names, and every scale multiplied into B.
+"""LoRA files of any format (diffusers, peft, kohya, ComfyUI) as one: peft's names, and every scale multiplied into B.
 
 That leaves diffusers no ranks and alphas to infer from names when it loads them.
 """
@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from likeness.errors import LikenessError
+from likeness.families import Family, family_of
 from likeness.quiet import quiet
 
 LORA_SETTINGS_KEY = "lora_adapter_metadata"
 """The header key under which diffusers keeps what `peft.LoraConfig` needs."""
+MAGNITUDE, DORA_SCALE = "lora_magnitude_vector", "dora_scale"
+"""What peft and what kohya and ComfyUI call the length of DoRA's rows."""
 
 
 def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
@@ -27,10 +31,12 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     With alpha = rank, hence scale 1. Raises LikenessError when a tensor belongs to no part of the pipeline.
     """
     raw, metadata = read_tensors(path)
-    unread = [key for key in raw if "dora_scale" in key]
+    raw = _own_names(raw, family_of(type(pipeline).__name__))
     try:
         with quiet():
-            flat = _diffusers_names(pipeline, _fold_alphas(raw))
+            folded = _fold_alphas(raw)
+            magnitudes, unread = _one_by_one(pipeline, folded)
+            flat = _diffusers_names(pipeline, {key: t for key, t in folded.items() if DORA_SCALE not in key})
         parts: dict[str, dict[str, Tensor]] = {}
         for folder in pipeline._lora_loadable_modules:
             own = {k.removeprefix(f"{folder}."): v for k, v in flat.items() if k.startswith(f"{folder}.")}
@@ -40,10 +46,66 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     except (ValueError, KeyError) as error:
         what = f"this is not a LoRA that diffusers understands: {str(error)[:200]}"
         raise LikenessError(what, "Convert it to diffusers' format", path) from error
+    for folder, tensors in magnitudes.items():
+        parts[folder] |= tensors
     unread += [key for key in flat if key.partition(".")[0] not in parts]
     if unread or not parts:
         raise ignored_error(unread, path)
     return parts
+
+
+def file_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The safetensors file. Equal tensors and equal metadata give equal bytes, for the header's keys are sorted here.
+
+    The library writes the metadata in random order.
+    """
+    data = to_safetensors({key: tensor.contiguous() for key, tensor in tensors.items()}, {**metadata} or None)
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    own = {"__metadata__": dict(sorted(header.pop("__metadata__").items()))} if metadata else {}
+    text = json.dumps(own | header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def _own_names(raw: Mapping[str, Tensor], family: type[Family]) -> dict[str, Tensor]:
+    """diffusers' names in place of those of ComfyUI that diffusers does not know beside its own."""
+    if not any(key.startswith("transformer.") for key in raw):
+        return dict(raw)
+    named = {}
+    for key, tensor in raw.items():
+        for ours, theirs in family.comfyui_modules.items():
+            key = key.replace(f"{theirs}.", f"{family.denoiser_folder}.{ours}.")
+        named[key.replace(DORA_SCALE, MAGNITUDE)] = tensor
+    return named
+
+
+def _one_by_one(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
+    """Convert each module alone, for what diffusers' converter leaves out with at most a remark.
+
+    Gives kohya's DoRA magnitudes by part in peft's names, and the tensors that would get lost.
+    """
+    modules: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in raw.items():
+        modules.setdefault(key.partition(".lora")[0].removesuffix(f".{DORA_SCALE}"), {})[key] = tensor
+    magnitudes: dict[str, dict[str, Tensor]] = {}
+    lost: list[str] = []
+    for module, own in modules.items():
+        scale = own.get(f"{module}.{DORA_SCALE}")
+        kept = _diffusers_names(pipeline, {key: tensor for key, tensor in own.items() if tensor is not scale})
+        if scale is None or not kept:
+            lost += [] if kept else own
+            continue
+        folder = next(iter(kept)).partition(".")[0]
+        part: nn.Module = getattr(pipeline, folder)
+        named = _peft_names(folder, part, {key.removeprefix(f"{folder}."): t for key, t in kept.items()})
+        places = [key.partition(".lora_A")[0] for key in named if ".lora_A" in key]
+        if len(places) == 1:
+            name = f"{places[0]}.{MAGNITUDE}{'.weight' * folder.startswith('text_encoder')}"
+            magnitudes.setdefault(folder, {})[name] = _magnitude(part, name, scale)
+        else:  # one matrix there is several here
+            lost += own
+    return magnitudes, lost
 
 
 def _diffusers_names(pipeline: Any, raw: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -116,7 +178,16 @@ def _peft_names(folder: str, module: nn.Module, tensors: dict[str, Tensor]) -> d
     if not hasattr(module, "text_model"):
         # Newer transformers flattened CLIPTextModel; LoRA files keep the level that is gone.
         tensors = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
-    return tensors
+    return {key: _magnitude(module, key, tensor) for key, tensor in tensors.items()}
+
+
+def _magnitude(module: nn.Module, key: str, tensor: Tensor) -> Tensor:
+    """kohya's column of DoRA magnitudes as peft has them: (out,), or (1, out, 1, 1) for a convolution."""
+    name, is_magnitude, _ = key.partition(f".{MAGNITUDE}")
+    weight = getattr(dict(module.named_modules()).get(name), "weight", None) if is_magnitude else None
+    if weight is None or tensor.numel() != weight.shape[0]:
+        return tensor
+    return tensor.reshape(-1) if weight.ndim == 2 else tensor.reshape(1, -1, *[1] * (weight.ndim - 2))
 
 
 def ignored_error(keys: list[str], path: Path) -> LikenessError:

@@ -35,6 +35,7 @@ __all__ = [
     "Schedule",
     "TargetPreset",
     "family_class",
+    "family_named",
     "family_of",
     "load_family",
 ]
@@ -47,6 +48,14 @@ def family_of(pipeline_class: str) -> type[Family]:
             return family
     known = ", ".join(f"{family.name} ({family.pipeline_class})" for family in FAMILIES)
     raise LikenessError(f"bases of the kind {pipeline_class} are not supported", f"Supported are: {known}")
+
+
+def family_named(name: str) -> type[Family]:
+    """The family that adapters and configurations call so. Raises LikenessError for one that is not known."""
+    for family in FAMILIES:
+        if family.name == name:
+            return family
+    raise LikenessError(f"there is no family {name!r}", f"There are: {', '.join(family.name for family in FAMILIES)}")
 
 
 def family_class(base: str, revision: str | None = None) -> type[Family]:

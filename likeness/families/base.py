@@ -46,6 +46,10 @@ class Family(ABC):
     pipeline_class: ClassVar[str]
     denoiser_folder: ClassVar[str]
     default_licence: ClassVar[str]
+    architecture: ClassVar[str]
+    """What ModelSpec, or the base's publisher, calls the kind of base."""
+    comfyui_modules: ClassVar[Mapping[str, str]] = {}
+    """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them."""
     default_recipe: ClassVar[Recipe]
     half: ClassVar[torch.dtype] = torch.float16
     """The low precision that the base's numbers fit into."""

@@ -25,8 +25,7 @@ ATTENTION = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "ad
 FUSED = "to_qkv_mlp_proj"
 MLP = ["ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out"]
 REST = ["x_embedder", "context_embedder", "proj_out", "norm_out.linear"]
-MODULATION = ["double_stream_modulation_img.linear", "double_stream_modulation_txt.linear"]
-MODULATION += ["single_stream_modulation.linear"]
+MODULATION = ["double_stream_modulation_img", "double_stream_modulation_txt", "single_stream_modulation"]
 
 
 class Flux2Klein(FlowFamily):
@@ -35,6 +34,8 @@ class Flux2Klein(FlowFamily):
     name = "flux2-klein"
     pipeline_class = "Flux2KleinPipeline"
     default_licence = "apache-2.0"
+    architecture = "flux-2-klein"
+    comfyui_modules = {f"{name}.linear": f"diffusion_model.{name}.lin" for name in MODULATION}
     default_recipe = Recipe(steps=50, guidance_scale=4.0, negative=False)
     patch = 1  # latents are folded already
 
@@ -109,7 +110,7 @@ class Flux2Klein(FlowFamily):
         """Where attention and MLP leave a single-stream block is named in full: elsewhere `to_out` is a list."""
         blocks = int(self._config["num_single_layers"])
         attention = [*ATTENTION, FUSED, *(f"single_transformer_blocks.{n}.attn.to_out" for n in range(blocks))]
-        more = {"attention": [], "attention-mlp": MLP, "all": MLP + REST + MODULATION}
+        more = {"attention": [], "attention-mlp": MLP, "all": MLP + REST + [f"{name}.linear" for name in MODULATION]}
         return attention + more[preset]
 
     @property

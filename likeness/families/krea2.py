@@ -29,6 +29,7 @@ class Krea2(FilmFamily):
     name = "krea2"
     pipeline_class = "Krea2Pipeline"
     default_licence = "krea-2-community-license"
+    architecture = "krea-2"
     default_recipe = Recipe(steps=28, guidance_scale=5.5)
 
     @property

@@ -33,6 +33,7 @@ class QwenImage(FilmFamily):
     name = "qwen-image"
     pipeline_class = "QwenImagePipeline"
     default_licence = "apache-2.0"
+    architecture = "qwen-image"
     default_recipe = Recipe(steps=50, guidance_scale=4.0)
 
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ class StableDiffusion(KLFamily):
     pipeline_class = "StableDiffusionPipeline"
     denoiser_folder = "unet"
     default_licence = "creativeml-openrail-m"
+    architecture = "stable-diffusion-v1"
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
 
     @property

@@ -28,6 +28,7 @@ class StableDiffusion3(KLFamily, FlowFamily):
     name = "sd35"
     pipeline_class = "StableDiffusion3Pipeline"
     default_licence = "stabilityai-ai-community"
+    architecture = "stable-diffusion-3"
     default_recipe = Recipe(steps=40, guidance_scale=4.5)
     patch = 2
 

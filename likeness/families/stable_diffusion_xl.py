@@ -22,6 +22,7 @@ class StableDiffusionXL(StableDiffusion):
     name = "sdxl"
     pipeline_class = "StableDiffusionXLPipeline"
     default_licence = "openrail++"
+    architecture = "stable-diffusion-xl-v1-base"
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
 
     @property

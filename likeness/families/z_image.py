@@ -28,6 +28,7 @@ class ZImage(KLFamily, FlowFamily):
     name = "z-image"
     pipeline_class = "ZImagePipeline"
     default_licence = "apache-2.0"
+    architecture = "z-image"
     default_recipe = Recipe(steps=50, guidance_scale=5.0)
     patch = 2
 

@@ -1,0 +1,31 @@
+"""What a LoRA file says of itself in its header: ModelSpec (github.com/Stability-AI/ModelSpec) and our own record.
+
+Other programs show these to whoever loads the file: the words that call the person up, the licence, the kind of base.
+"""
+
+from __future__ import annotations
+
+import json
+
+from likeness import __version__
+from likeness.adapter_file import HEADER_KEY, AdapterInfo
+from likeness.families import family_named
+
+
+def header(info: AdapterInfo) -> dict[str, str]:
+    """The metadata of the file. Of the person it holds nothing but the trigger, and of their photographs a digest."""
+    spec = {
+        "sai_model_spec": "1.0.1",
+        "architecture": f"{family_named(info.family).architecture}/lora",
+        "implementation": "diffusers",
+        "implementation_version": f"likeness/{__version__}",
+        "title": f"{info.subject}, {info.family}",
+        "resolution": f"{info.resolution}x{info.resolution}",
+        "license": info.licence,
+        "trigger_phrase": info.subject,
+        "usage_hint": f"Write '{info.subject}' where the person stands",
+        # Empty while a run writes its adapter, so that equal weights are equal files.
+        "date": info.created,
+    }
+    own = json.dumps(info.model_dump(mode="json", exclude={"created", "held_out"}), sort_keys=True)
+    return {"format": "pt", HEADER_KEY: own} | {f"modelspec.{key}": value for key, value in spec.items() if value}
