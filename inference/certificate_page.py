@@ -65,7 +65,7 @@ def page(
 
 
 def _key_numbers(report: Mapping[str, Any]) -> str:
-    likeness, cohort, copying, passed = (report[name] for name in ("likeness", "cohort", "copying", "yield"))
+    likeness, cohort, copying, passed = (report[name] for name in ("likeness", "cohort", "copying", "checks"))
     drifted = [drift["title"] for drift in report["drift"].values() if drift["beyond"]]
     score = "none" if copying["score"] is None else f"{copying['score']:.2f}"
     copies = f"Copies of a selfie: {copying['copies']}; with the background of one: {copying['backgrounds']}"
@@ -82,11 +82,20 @@ def _key_numbers(report: Mapping[str, Any]) -> str:
             (str(len(drifted)), f"of your looks drifted{': ' + ', '.join(drifted) if drifted else ''}.", not drifted),
             (
                 f"{passed['share']:.0%}",
-                f"yield: {passed['passed']} of {report['pictures']} pictures pass every check{_between(passed['interval_95'], '.0%')}.",
+                f"of these pictures pass every check{_between(passed['interval_95'], '.0%')}.",
                 passed["share"] >= 0.5,
             ),
+            *_yield(report["yield"]),
         )
     ) + "</div>"  # fmt: skip
+
+
+def _yield(found: Mapping[str, Any] | None) -> list[tuple[str, str, bool]]:
+    if found is None:
+        return []
+    why = ", ".join(f"{reason} ({count})" for reason, count in list(found["rejected_for"].items())[:3])
+    words = f"yield: {found['passed']} of all {found['of']} candidates that were drawn passed every gate{_between(found['interval_95'], '.0%')}."
+    return [(f"{found['share']:.0%}", words + (f" Most often not for: {why}." if why else ""), found["share"] >= 0.5)]
 
 
 def _between(interval: Mapping[str, float] | None, form: str = ".2f") -> str:

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likeness.errors import LikenessError
+
 if TYPE_CHECKING:
     from inference.headshots import RenderRequest
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
+GATE_HELP = (
+    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
+    "copying, setting, likeness."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -25,8 +31,11 @@ def register(app: typer.Typer) -> None:
 def render(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     style: Annotated[str, typer.Option(help="A style's name, or a style file (*.yaml).")] = "studio-grey",
-    count: Annotated[int, typer.Option(min=1, help="Headshots to keep.")] = 8,
-    oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn for each headshot kept.")] = 1.0,
+    count: Annotated[int, typer.Option(min=1, help="Headshots that pass the gates.")] = 8,
+    oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at least for each headshot kept.")] = 1.0,
+    max_oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at most for each headshot.")] = 4.0,
+    gate: Annotated[list[str] | None, typer.Option(help=GATE_HELP)] = None,
+    keep_rejected: Annotated[bool, typer.Option(help="Keep the pictures of rejected candidates too.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; the others follow on.")] = 0,
     adapter: Annotated[str | None, typer.Option(help="The adapter's name, folder or file; the newest.")] = None,
     weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
@@ -45,7 +54,7 @@ def render(
     framing: SlotOption = None,
     expression: SlotOption = None,
 ) -> None:
-    """Draw headshots of a person, rank them by likeness and write them into the person's folder."""
+    """Draw headshots of a person until enough pass the gates, rank them by likeness, write them into the person's folder."""
     from inference.headshots import RenderRequest
     from inference.prompts import compose
     from inference.styles import find_style
@@ -60,6 +69,9 @@ def render(
             "choices": {name: words for name, words in slots.items() if words is not None},
             "count": count,
             "oversample": oversample,
+            "max_oversample": max_oversample,
+            "gates": _modes(gate or []),
+            "keep_rejected": keep_rejected,
             "seed": seed,
             "subject": subject,
             "size": size,
@@ -137,6 +149,17 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
         raise typer.Exit(1)
 
 
+def _modes(pairs: list[str]) -> dict[str, str]:
+    """{gate: mode} of texts "gate=mode"."""
+    modes = {}
+    for pair in pairs:
+        gate, equals, mode = pair.partition("=")
+        if not equals:
+            raise LikenessError(f"{pair!r} is no gate's mode", "Write gate=mode, for instance --gate texture=warn")
+        modes[gate.strip()] = mode.strip()
+    return modes
+
+
 def _render(
     person: Person, request: RenderRequest, adapter: Path, base: str | None, weight: float, device: str | None
 ) -> None:
@@ -145,6 +168,7 @@ def _render(
 
     from inference import headshots
     from inference.credentials import available
+    from inference.index import INDEX, read_index
     from inference.renderer import Renderer
     from likeness.adapter import read_info
 
@@ -158,9 +182,10 @@ def _render(
             bar.update(task, description="Drawing", completed=done, total=total)
 
         folder, shots = headshots.render(person, request, renderer, adapter, progress)
+    gates = read_index(folder / INDEX).gates
     for shot in shots:
         measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"
-        typer.echo(f"{shot.path}{measured}  {', '.join(shot.assessment.faults)}".rstrip())
+        typer.echo(f"{shot.path}{measured}  {gates.remarks(shot.assessment.failures)}".rstrip())
     typer.echo(f"Contact sheet: {folder / headshots.SHEET}")
     if not available():
         typer.echo("The pictures are not signed: pip install 'likeness[credentials]' adds signing.", err=True)
