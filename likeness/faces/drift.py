@@ -112,12 +112,17 @@ class OwnLooks:
     def _row(self, rgb: Pixels, face: Face, reading: SkinReading) -> dict[str, float]:
         skin = reading.under(self._light)
         kept = self.marks.kept(rgb, face)
-        return {
-            "lightness": float(skin[0]),
+        hues = {
             "ita": colour.ita(skin),
             "hue": colour.hue(skin),
             "colour": float(colour.ciede2000(skin, self._colour)),
             "monk": colour.monk_position(skin),
+        }
+        if colour.black_and_white(rgb):  # asked for or not, it is no drift of the person's skin
+            hues = dict.fromkeys(hues, math.nan)
+        return {
+            "lightness": float(skin[0]),
+            **hues,
             **shape(face),
             "texture": texture(rgb, face),
             "marks": math.nan if kept is None else kept,

@@ -18,11 +18,14 @@ from typer.testing import CliRunner
 
 from inference import certificate
 from inference.charts import bars, strips
+from inference.index import Candidate, Index
 from inference.material import load_selfies, load_shots
+from inference.ranking import Assessment
 from likeness import files
 from likeness.adapter_file import INFO_FILE, LORA_FILE, AdapterInfo, weights_sha256
 from likeness.cli import app
 from likeness.errors import LikenessError
+from likeness.gates import Failure, Gates
 from likeness.person import Consent, Person
 from tests import photos
 from training.prepare import load_portraits, prepare
@@ -59,10 +62,14 @@ def draw(person: Person, adapter: Path, pictures: dict[str, np.ndarray]) -> None
         assessment = {"faults": [], "recogniser": "dlib"}
         record = {"adapter_sha256": weights_sha256(adapter), "style": "office", "assessment": assessment}
         files.write_json(run / f"{name}.json", record)
-    files.write_json(run / "headshots.json", [{"file": f"{name}.png"} for name in pictures])
+    kept = [Candidate(seed, f"{name}.png", True, Assessment(0.5, 0.9, (), True)) for seed, name in enumerate(pictures)]
+    plastic = Failure("texture", "fine texture of the skin", -4.0, -3.0)
+    gone = [Candidate(50 + seed, None, False, Assessment(0.4, 0.9, (plastic,), True)) for seed in range(4)]
+    index = Index("office", weights_sha256(adapter), len(kept), Gates(), tuple(kept), tuple(gone))
+    index.write(run)
 
 
-def few_others(person: Person, settings: certificate.CertificateSettings) -> list[list[Path]]:
+def few_others(each: int, but: str) -> list[list[Path]]:
     return [photos.selfies(folder)[:2] for folder in photos.people()[:5]]
 
 
@@ -81,7 +88,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     pictures["empty"] = np.full((256, 256, 3), 120, np.uint8)
     draw(person, adapter, pictures)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certificate, "_others", few_others)
+        patch.setattr(certificate, "cohort", few_others)
         result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
     assert result.exit_code == 0, result.output
     written = person.certificates
@@ -98,12 +105,19 @@ def reasons(certified: Certified) -> dict[str, list[str]]:
 def test_each_picture_passes_or_says_why_not(certified: Certified) -> None:
     why = reasons(certified)
     assert [why[f"headshot_0{number}"] for number in range(3)] == [[], [], []]
-    assert "copy of a selfie" in why["copy"]
+    assert "copy of a selfie, by its pixels" in why["copy"]
     assert "not recognised as the person" in why["stranger"]
     assert why["empty"] == ["no face"]
-    passed = certified.report["yield"]
+    passed = certified.report["checks"]
     assert (passed["passed"], passed["share"], certified.report["pictures"]) == (3, 0.5, 6)
     assert passed["interval_95"]["low"] < 0.5 < passed["interval_95"]["high"]
+
+
+def test_the_yield_is_of_all_that_were_drawn(certified: Certified) -> None:
+    found = certified.report["yield"]
+    assert (found["of"], found["passed"], found["share"], found["let_through"]) == (10, 6, 0.6, 6)
+    assert found["rejected_for"] == {"fine texture of the skin": 4} and found["not_measured"] == 0
+    assert "6 of all 10 candidates" in certified.html
 
 
 def test_held_out_selfies_are_those_of_the_training(certified: Certified) -> None:
