@@ -1,4 +1,4 @@
-"""The commands of the rendering half: `likeness render`, `likeness certify`, `likeness styles`, `likeness verify`."""
+"""The commands of the rendering half: `likeness render`, `certify`, `audit`, `styles`, `verify`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Adds this half's commands to the command line."""
     app.command("render")(render)
     app.command("certify")(certify)
+    app.command("audit")(audit)
     app.command("styles")(styles)
     app.command("verify")(verify)
 
@@ -110,6 +111,43 @@ def certify(
         record, page = certificate.certify(person, chosen, settings, progress)
     typer.echo(f"Certificate: {page}")
     typer.echo(f"In numbers:  {record}")
+
+
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="PEOPLE", help="The folder that people's folders lie in.")],
+    labels: Annotated[Path | None, typer.Option(help="Groups (JSON or CSV); PEOPLE/labels.json or labels.csv.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="The adapter's name; each person's newest.")] = None,
+    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
+    render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
+) -> None:
+    """Compare how well headshots serve groups of people, by labels that are given; nothing is guessed from faces."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from inference.audit import AuditSettings, finding_lines, people_in, render_missing
+    from inference.audit import audit as run
+
+    settings = AuditSettings.parse({"adapter": adapter, "recogniser": recogniser})
+    if render:
+        render_missing(people_in(folder), adapter, render)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Looking at the cohort", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, description="Measuring people", completed=done, total=total)
+
+        report, page = run(folder, labels, settings, out, progress)
+    found = finding_lines(report)
+    for line in found or [f"No group is served worse beyond chance, of {len(report['groups'])} compared."]:
+        typer.echo(line)
+    for one in report["left_out"]:
+        typer.echo(f"not measured: {one['person']}: {one['why']}", err=True)
+    typer.echo(f"Audit:      {page}")
+    typer.echo(f"In numbers: {page.with_suffix('.json')}")
+    if found and fail:
+        raise typer.Exit(1)
 
 
 def styles() -> None:

@@ -58,6 +58,7 @@ class Examiner:
 
     Likeness is to the held-out photographs, copying of the others; scales and drift are by all of them. Who chooses pictures
     by an examiner gives it none of the held-out photographs (`held_out` is None then), and likeness is to all the others.
+    `vectors`: unit vectors (N, dim) of all photographs.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Examiner:
         own = [row for row, name in enumerate(self.names) if name in self.held_out]
         trained = [row for row, name in enumerate(self.names) if name not in self.held_out]
         whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face in seen], embedder)
-        self._all = whole.embeddings
+        self.vectors = whole.embeddings
         self.reference = whole.subset(own) if own else whole
         self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[own])
         self.looks = OwnLooks([(rgb, face) for _, rgb, face in seen])
@@ -121,7 +122,7 @@ class Examiner:
 
     def own_cosines(self) -> Floats:
         """Mean cosine (N,) of each of the person's photographs with the held-out ones, itself left out."""
-        among = self._all @ self.reference.embeddings.T
+        among = self.vectors @ self.reference.embeddings.T
         itself = np.array([[row == column for column in self.held_out or self.names] for row in self.names])
         counts = (~itself).sum(axis=1)
         return np.asarray(np.where(itself, 0, among).sum(axis=1)[counts > 0] / counts[counts > 0])

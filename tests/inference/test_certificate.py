@@ -12,25 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from inference import certificate
 from inference.charts import bars, strips
-from inference.index import Candidate, Index
 from inference.material import load_selfies, load_shots
-from inference.ranking import Assessment
-from likeness import files
-from likeness.adapter_file import INFO_FILE, LORA_FILE, AdapterInfo, weights_sha256
+from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
 from likeness.errors import LikenessError
-from likeness.gates import Failure, Gates
 from likeness.person import Consent, Person
 from tests import photos
+from tests.inference.people import WIDTH, draw, make_adapter
 from training.prepare import load_portraits, prepare
 
-WIDTH = 32
 OWN, STRANGER = photos.people()[15], photos.people()[4]
 
 
@@ -40,33 +35,6 @@ class Certified:
     adapter: Path
     report: dict[str, Any]
     html: str
-
-
-def make_adapter(folder: Path) -> Path:
-    info = AdapterInfo(
-        family="sd15", base="pocket", base_sha256="0" * 64, method="lora", trigger="sks", class_word="person",
-        steps=1, data_digest="0" * 64, resolution=WIDTH,
-    )  # fmt: skip
-    folder.mkdir(parents=True)
-    files.write_json(folder / INFO_FILE, info.model_dump(mode="json"))
-    save_file({"a": torch.ones(1)}, folder / LORA_FILE)
-    return folder
-
-
-def draw(person: Person, adapter: Path, pictures: dict[str, np.ndarray]) -> None:
-    """Headshots as `likeness render` leaves them, as far as a certificate reads them."""
-    run = person.headshots / "20261124-120000-office"
-    run.mkdir(parents=True)
-    for name, rgb in pictures.items():
-        Image.fromarray(rgb).save(run / f"{name}.png")
-        assessment = {"faults": [], "recogniser": "dlib"}
-        record = {"adapter_sha256": weights_sha256(adapter), "style": "office", "assessment": assessment}
-        files.write_json(run / f"{name}.json", record)
-    kept = [Candidate(seed, f"{name}.png", True, Assessment(0.5, 0.9, (), True)) for seed, name in enumerate(pictures)]
-    plastic = Failure("texture", "fine texture of the skin", -4.0, -3.0)
-    gone = [Candidate(50 + seed, None, False, Assessment(0.4, 0.9, (plastic,), True)) for seed in range(4)]
-    index = Index("office", weights_sha256(adapter), len(kept), Gates(), tuple(kept), tuple(gone))
-    index.write(run)
 
 
 def few_others(each: int, but: str) -> list[list[Path]]:
@@ -86,7 +54,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     pictures["copy"] = np.ascontiguousarray(photos.pixels(person.selfies / trained)[:, ::-1])
     pictures["stranger"] = photos.pixels(STRANGER / "headshot_00.jpg")
     pictures["empty"] = np.full((256, 256, 3), 120, np.uint8)
-    draw(person, adapter, pictures)
+    draw(person, pictures, thrown_away=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificate, "cohort", few_others)
         result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
