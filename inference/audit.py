@@ -35,6 +35,12 @@ Progress = Callable[[int, int], None]
 """Called with the number of people done, and of all."""
 
 
+_AGAINST_SELFIES = (
+    "Drift is against selfies, and a studio's light alone changes how skin reads, not by the same on light and on dark skin: "
+    "differences of some L* between tones of skin may be the light's."
+)
+
+
 @dataclass(frozen=True)
 class Column:
     """One measure of the table. worse: which way it is bad, "away" from `fair` in both."""
@@ -96,10 +102,13 @@ def audit(
     settings = settings or AuditSettings()
     people = people_in(folder)
     known = load_labels(folder, labels, [person.name for person in people])
-    subjects, left_out = _measure_all(people, settings, progress)
+    portraits = _portraits(people)
+    subjects, left_out = _measure_all(people, portraits, settings, progress)
     if not subjects:
         raise LikenessError(f"nobody here can be measured; {left_out[0]['person']}: {left_out[0]['why']}", path=folder)
     report = report_of(subjects, known, settings) | {"left_out": left_out}
+    report["against"] = "genuine portraits" if portraits else "selfies"
+    report["cannot_tell"] += [] if portraits else [_AGAINST_SELFIES]
     html = page(report, {subject.name: subject.rejected for subject in subjects})
     record, sheet = ((out or folder) / f"audit{suffix}" for suffix in (".json", ".html"))
     files.write_json(record, report)
@@ -132,6 +141,12 @@ def render_missing(people: Sequence[Person], adapter: str | None, count: int) ->
             render(person, RenderRequest(count=count), Renderer(info.base if info else "pocket", chosen), chosen)
 
 
+def _portraits(people: Sequence[Person]) -> dict[str, list[Path]]:
+    """Genuine portraits of everybody, or of nobody: groups must be measured alike."""
+    found = {person.name: resources.cohort_portraits(person.name) for person in people}
+    return found if all(found.values()) else {}
+
+
 def finding_lines(report: Mapping[str, Any]) -> list[str]:
     """Every group that is served worse, worst first, in words."""
     found = [(group["name"], finding_words(report, group)) for group in report["groups"]]
@@ -139,7 +154,7 @@ def finding_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def _measure_all(
-    people: Sequence[Person], settings: AuditSettings, progress: Progress
+    people: Sequence[Person], portraits: Mapping[str, Sequence[Path]], settings: AuditSettings, progress: Progress
 ) -> tuple[list[Subject], list[dict[str, str]]]:
     finder, recogniser = FaceFinder(), embedder(settings.recogniser)
     cohort: dict[str, list[Floats]] = {}
@@ -149,7 +164,8 @@ def _measure_all(
     subjects, left_out = [], []
     for number, person in enumerate(people, 1):
         try:
-            subjects.append(measure(person, person.adapter(settings.adapter), finder, recogniser, cohort))
+            adapter = person.adapter(settings.adapter)
+            subjects.append(measure(person, adapter, finder, recogniser, cohort, portraits.get(person.name, ())))
         except LikenessError as error:
             left_out.append({"person": person.name, "why": error.what})
         progress(number, len(people))

@@ -26,7 +26,7 @@ def page(report: Mapping[str, Any], rejected: Rejected) -> str:
         f"<h1>{title}</h1>",
         (
             f'<p class="soft">{everyone["people"]} people, {everyone["pictures"]} headshots, measured {escape(report["created"])} by '
-            f"Likeness {escape(report['version'])} with the recogniser {escape(report['recogniser'])}.</p>"
+            f"Likeness {escape(report['version'])} with the recogniser {escape(report['recogniser'])}, drift against {report['against']}.</p>"
         ),
         _verdict(report, found),
         _targets(report),
@@ -89,8 +89,8 @@ def _lightness(report: Mapping[str, Any]) -> str:
         return ""
     return (
         "<h2>Is anybody's skin lightened?</h2>"
-        + strips(rows, 0.0, "as on the selfies")
-        + "<p>Each dot is a person: to the right of the line their skin is lighter on the headshots than on their selfies (L*).</p>"
+        + strips(rows, 0.0, "as it is")
+        + f"<p>Each dot is a person: to the right of the line their skin is lighter on the headshots than on their {report['against']} (L*).</p>"
     )
 
 

@@ -14,10 +14,11 @@ from inference.index import Index
 from inference.material import load_renders, load_selfies, load_shots
 from likeness.faces import FaceEmbedder, FaceFinder
 from likeness.faces.arrays import Floats
-from likeness.faces.drift import MEASURES, OwnLooks
+from likeness.faces.drift import MEASURES, Drift, OwnLooks
 from likeness.faces.examiner import Examiner
 from likeness.faces.reference import Reference
 from likeness.gates import Failure, Gates
+from likeness.images import load_photo
 from likeness.person import Person
 from likeness.statistics import threshold
 
@@ -52,8 +53,12 @@ def measure(
     finder: FaceFinder,
     recogniser: FaceEmbedder,
     cohort: Mapping[str, Sequence[Floats]],
+    portraits: Sequence[Path] = (),
 ) -> Subject:
     """Looks at one person's headshots. `cohort`: unit vectors of others, by name; oneself among them is left out.
+
+    `portraits`: genuine ones of the person, where there are any. Then what these show, and the selfies do not, is no drift: a
+    studio's light changes how skin reads, and not by the same on every skin.
 
     Raises LikenessError without consent, headshots, or the portraits that the adapter was trained on.
     """
@@ -65,6 +70,8 @@ def measure(
     ]
     accepted_above = threshold(impostors, _FALSE_ACCEPTS).value
     examined = [examine_shot(shot, examiner, accepted_above) for shot in shots]
+    pictures = [np.asarray(load_photo(path)) for path in portraits]
+    genuine = [face[0].looks for rgb in pictures if (face := examiner.examine(rgb)) is not None]
     rejected = [(shot.path, _why(item.failures)) for shot, item in zip(shots, examined, strict=True)]
     vectors = [item.vector for item in examined if item.vector is not None]
     return Subject(
@@ -73,7 +80,7 @@ def measure(
         examiner.vectors,
         np.stack(vectors) if vectors else np.empty((0, recogniser.dim), np.float32),
         len(shots),
-        _values(examined, examiner.looks) | _candidates([index for _, index in load_renders(person, adapter)]),
+        _values(examined, examiner.looks, genuine) | _candidates([index for _, index in load_renders(person, adapter)]),
         tuple((path, why) for path, why in rejected if why),
     )
 
@@ -82,23 +89,28 @@ def _why(failures: Sequence[Failure]) -> tuple[str, ...]:
     return tuple(failure.what for failure in STRICT.rejecting(failures))
 
 
-def _values(examined: Sequence[Examined], looks: OwnLooks) -> dict[str, float]:
+def _values(examined: Sequence[Examined], looks: OwnLooks, genuine: Sequence[Mapping[str, float]]) -> dict[str, float]:
     rows = [item.findings.looks for item in examined if item.findings is not None]
     # A black and white picture shows no hue, and its lightness is the conversion's as much as the skin's.
     coloured = [row for row in rows if math.isfinite(row["hue"])]
-    drifts = looks.drifts(coloured)
-    lighter = [row["lightness"] > drifts["lightness"].own for row in coloured] if "lightness" in drifts else []
-    shape = looks.drifts(rows)
+    drifts, usual = looks.drifts(rows) | _skin(looks.drifts(coloured)), looks.drifts(genuine)
+    shifts = {name: drift.shift - (usual[name].shift if name in usual else 0.0) for name, drift in drifts.items()}
+    lighter = []
+    if "lightness" in shifts:
+        own = drifts["lightness"].own + drifts["lightness"].shift - shifts["lightness"]
+        lighter = [row["lightness"] > own for row in coloured]
     return {
         "rejected": float(np.mean([bool(_why(item.failures)) for item in examined])),
         # A picture without a face is like nobody: leaving it out would make failures flatter.
         "likeness": float(np.mean([item.findings.likeness if item.findings else 0.0 for item in examined])),
         "lightened": float(np.mean(lighter)) if lighter else math.nan,
-        "lightness": drifts["lightness"].shift if "lightness" in drifts else math.nan,
-        "hue": drifts["hue"].shift if "hue" in drifts else math.nan,
-        "shape": _root_mean_square([shape[name].shift / shape[name].spread for name in _SHAPE if name in shape]),
-        "texture": shape["texture"].shift if "texture" in shape else math.nan,
+        **{name: shifts.get(name, math.nan) for name in ("lightness", "hue", "texture")},
+        "shape": _root_mean_square([shifts[name] / drifts[name].spread for name in _SHAPE if name in shifts]),
     }
+
+
+def _skin(drifts: Mapping[str, Drift]) -> dict[str, Drift]:
+    return {name: drift for name, drift in drifts.items() if MEASURES[name].kind == "skin"}
 
 
 def _candidates(indexes: Sequence[Index]) -> dict[str, float]:

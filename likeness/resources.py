@@ -21,6 +21,11 @@ def cohort(each: int, but: str = "") -> list[list[Path]]:
     return [sorted(folder.glob("selfie_*.jpg"))[:each] for folder in people if folder.name != but]
 
 
+def cohort_portraits(name: str) -> list[Path]:
+    """The studio portraits of the person of that name in the bundled cohort; none of anybody else."""
+    return sorted((assets() / "cohort" / name).glob("headshot_*.jpg"))
+
+
 def configs() -> Path:
     """The folder of the packaged configurations: inside the package when installed, else the repository's own."""
     packaged = Path(__file__).resolve().parent / "configs"
