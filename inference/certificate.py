@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from inference import prompt_following
+from inference.bleed import bleed
 from inference.certificate_page import page
 from inference.examination import Examined, candidate_yield, examine_shot, passing
 from inference.material import Selfies, Shot, load_renders, load_selfies, load_shots
+from inference.prompt_following import follow
 from likeness import __version__, files
 from likeness.adapter_file import weights_sha256
 from likeness.faces import FaceEmbedder, FaceFinder, embedder
 from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, COPIED_SETTING
 from likeness.faces.drift import LIMIT, MEASURES, Drift
 from likeness.faces.examiner import Examiner, Findings
+from likeness.faces.following import Followed
 from likeness.faces.panel import Panel
 from likeness.person import Person
 from likeness.resources import cohort
@@ -40,8 +44,13 @@ class CertificateSettings(Settings):
     than 1 in 20 is told from none too badly to be aimed at."""
     photos_of_others: int = Field(4, ge=1)
     """Of each person of the cohort; each takes a fifth of a second."""
+    bleed: int = Field(0, ge=0)
+    """Pictures drawn a prompt, with and without the adapter, to see whether it draws the person unasked; 0: not looked at, for
+    it takes as long as a render and needs the base."""
+    clip: str | None = None
+    """A CLIP model's folder or Hub id, to score how well pictures fit their prompts; none ships."""
     seed: int = Field(0, ge=0)
-    """Of the bootstrap."""
+    """Of the bootstrap, and the first one of what is drawn for the bleed."""
 
 
 def certify(
@@ -63,15 +72,18 @@ def certify(
     panel = Panel(examiner.reference, cohort(settings.photos_of_others, but=person.name), examiner.finder, recogniser)
     impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
     accepts = threshold(impostors, settings.false_accepts)
-    examined = []
+    examined, followed = [], []
     for shot in shots:
         examined.append(examine_shot(shot, examiner, accepts.value))
+        followed.append(follow(shot, examiner.finder))
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
     report |= _measured(examined, examiner, panel, accepts, settings.seed)
     report["chosen_by"] = sorted({Path(str(shot.record["assessment"]["recogniser"])).name for shot in shots})
     report["yield"] = candidate_yield(renders)
-    report["each"] = [_each(shot, item) for shot, item in zip(shots, examined, strict=True)]
+    report["prompt"] = prompt_following.summary(followed, shots, settings.clip, settings.seed)
+    report["bleed"] = bleed(adapter, examiner, settings.bleed, settings.seed) if settings.bleed else None
+    report["each"] = [_each(*row) for row in zip(shots, examined, followed, strict=True)]
     report["cannot_tell"] = _cannot_tell(report)
     scores = {"own": examiner.own_cosines().tolist(), "others": impostors}
     html = page(
@@ -99,7 +111,8 @@ def _about(
         "version": __version__,
         "recogniser": recogniser.id,
         # A manifest by its name alone: its path would tell where somebody keeps their files.
-        "settings": settings.model_dump(mode="json") | {"recogniser": Path(settings.recogniser).name},
+        "settings": settings.model_dump(mode="json")
+        | {"recogniser": Path(settings.recogniser).name, "clip": Path(settings.clip).name if settings.clip else None},
         "selfies": {
             "held_out": examiner.held_out,
             "trained_on": [name for name in examiner.names if name not in selfies.held_out],
@@ -161,7 +174,7 @@ def _drift_record(name: str, drift: Drift) -> dict[str, Any]:
     }
 
 
-def _each(shot: Shot, item: Examined) -> dict[str, Any]:
+def _each(shot: Shot, item: Examined, followed: dict[str, Followed]) -> dict[str, Any]:
     measured = asdict(item.findings) if item.findings else {}
     looks = measured.pop("looks", {})
     shown = {name: value for name, value in looks.items() if np.isfinite(value) and name != "monk"}
@@ -170,6 +183,7 @@ def _each(shot: Shot, item: Examined) -> dict[str, Any]:
         "style": shot.record.get("style"),
         **measured,
         "looks": shown,
+        "prompt": {name: asdict(one) for name, one in followed.items()},
         "rejected_for": item.rejected,
     }
 
@@ -210,6 +224,12 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
             else []
         ),
         "Skin lightened together with lips, brows and eyes looks like more light, and is not seen; with thin or pale brows it is half seen.",
+        *(
+            ["Whether the adapter draws the person where nobody asked for them was not looked at (--bleed)."]
+            if report["bleed"] is None
+            else []
+        ),
+        "Of the prompts only colours, the kind of background, framing and glasses are checked; the light and the expression are not.",
         "The noise of a phone's camera counts as texture: a clean picture reads as slightly smoother than it is.",
         "Grey hair, age, teeth, ears, hands, clothes and expression are not measured. Whether it feels like you, only you can tell.",
     ]

@@ -34,6 +34,8 @@ def page(
         _likeness(report, scores),
         _drifts(report),
         _shots(pictures),
+        _prompts(report),
+        _bleed(report),
         _selfies(report, selfies),
         *closing(report),
     ]
@@ -108,6 +110,32 @@ def _shots(pictures: Sequence[tuple[Path, tuple[str, ...]]]) -> str:
         for path, rejected in pictures
     )
     return f'<h2>The pictures</h2><div class="shots">{figures}</div>'
+
+
+def _prompts(report: Mapping[str, Any]) -> str:
+    checks, clip = report["prompt"]["checks"], report["prompt"]["clip_score"]
+    if not checks:
+        return ""
+    lines = [
+        f"<li>{escape(name)}: {one['agreed']} of {one['asked']}{between(one['interval_95'], '.0%')}</li>"
+        for name, one in checks.items()
+    ]
+    if clip is not None:
+        lines.append(f"<li>CLIPScore {clip['mean']:.2f}{between(clip['interval_95'])}</li>")
+    return f"<h2>Do they show what was asked for?</h2><ul>{''.join(lines)}</ul>"
+
+
+def _bleed(report: Mapping[str, Any]) -> str:
+    if report["bleed"] is None:
+        return ""
+    lines = "".join(
+        f"<li>{escape(one['prompt'])}: likeness {one['likeness_alone']:.2f} without the adapter, {one['likeness_with_adapter']:.2f} with it; "
+        f"it rises by {one['rise']:.2f}{between(one['interval_95'])}</li>"
+        if one["compared"]
+        else f"<li>{escape(one['prompt'])}: no face to compare</li>"
+        for one in report["bleed"]
+    )
+    return f"<h2>Does it draw you where nobody asked for you?</h2><ul>{lines}</ul>"
 
 
 def _selfies(report: Mapping[str, Any], selfies: Selfies) -> str:

@@ -90,6 +90,8 @@ def certify(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
     recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
+    clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
 ) -> None:
     """Measure an adapter's headshots against the held-out selfies: likeness, copying, what changed, how many are good."""
     from rich.console import Console
@@ -101,7 +103,7 @@ def certify(
     person = Person.open(folder)
     person.require_consent()
     chosen = person.adapter(adapter)
-    settings = certificate.CertificateSettings(recogniser=recogniser)
+    settings = certificate.CertificateSettings.parse({"recogniser": recogniser, "bleed": bleed, "clip": clip})
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the selfies and the cohort", total=None)
 
