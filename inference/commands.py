@@ -64,23 +64,13 @@ def render(
     person = Person.open(folder)
     person.require_consent()
     slots = {"light": light, "background": background, "outfit": outfit, "framing": framing, "expression": expression}
-    request = RenderRequest.parse(
-        {
-            "style": style,
-            "choices": {name: words for name, words in slots.items() if words is not None},
-            "count": count,
-            "oversample": oversample,
-            "max_oversample": max_oversample,
-            "gates": _modes(gate or []),
-            "keep_rejected": keep_rejected,
-            "seed": seed,
-            "subject": subject,
-            "size": size,
-            "format": format,
-            "batch": batch,
-            "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
-        }
-    )
+    wanted = {
+        "style": style, "choices": {name: words for name, words in slots.items() if words is not None}, "count": count,
+        "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
+        "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
+        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
+    }  # fmt: skip
+    request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
     _render(person, request, given, base, weight, device)

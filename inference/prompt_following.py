@@ -18,10 +18,11 @@ from likeness.statistics import mean_interval, share_interval
 
 def follow(shot: Shot, finder: FaceFinder) -> dict[str, Followed]:
     """What can be checked on one headshot, by what it is about; nothing without a face or a recorded prompt."""
-    prompt, slots = shot.record.get("prompt"), shot.record.get("slots", {})
+    if "prompt" not in shot.record:
+        return {}
     rgb = np.asarray(load_photo(shot.path))
-    faces = finder.find(rgb) if prompt is not None else []
-    return following(rgb, faces[0], finder.person_mask(rgb), prompt, slots) if faces else {}
+    faces, slots = finder.find(rgb), shot.record.get("slots", {})
+    return following(rgb, faces[0], finder.person_mask(rgb), shot.record["prompt"], slots) if faces else {}
 
 
 def summary(found: Sequence[dict[str, Followed]], shots: Sequence[Shot], clip: str | None, seed: int) -> dict[str, Any]:

@@ -54,7 +54,13 @@ def draw(person: Person, pictures: Mapping[str, Pixels], thrown_away: int = 0) -
     """Headshots as `likeness render` leaves them, as far as they are read; more candidates were rejected for PLASTIC."""
     run, weights = person.headshots / "20261124-120000-office", weights_sha256(person.adapters / "first")
     for name, rgb in pictures.items():
-        record = {"adapter_sha256": weights, "style": "office", "assessment": {"faults": [], "recogniser": "dlib"}}
+        record = {
+            "adapter_sha256": weights,
+            "style": "office",
+            "prompt": "a headshot of sks person, head and shoulders",
+            "slots": {"framing": "head and shoulders"},
+            "assessment": {"faults": [], "recogniser": "dlib"},
+        }
         files.write_json(run / f"{name}.json", record)
         files.write_image(run / f"{name}.png", Image.fromarray(rgb))
     kept = [Candidate(seed, f"{name}.png", True, Assessment(0.5, 0.9, (), True)) for seed, name in enumerate(pictures)]

@@ -108,6 +108,17 @@ def test_the_numbers_are_those_of_the_pictures(certified: Certified) -> None:
     assert "also ranked these pictures" in report["cannot_tell"][0]
 
 
+def test_what_the_prompts_asked_for_is_looked_up(certified: Certified) -> None:
+    checks = certified.report["prompt"]["checks"]
+    assert {name: (one["asked"], one["agreed"]) for name, one in checks.items()} == {
+        "colour": (5, 5),
+        "framing": (5, 5),
+    }
+    each = {Path(item["file"]).stem: item["prompt"] for item in certified.report["each"]}
+    assert each["empty"] == {} and each["headshot_00"]["framing"]["found"] == "head and shoulders"
+    assert certified.report["bleed"] is None and "--bleed" in certified.html
+
+
 def test_nobody_is_placed_on_a_skin_tone_scale(certified: Certified) -> None:
     assert "own" in certified.report["drift"]["lightness"] and "own" not in certified.report["drift"]["monk"]
     assert all("monk" not in each["looks"] for each in certified.report["each"])
