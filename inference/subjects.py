@@ -14,7 +14,7 @@ from inference.index import Index
 from inference.material import load_renders, load_selfies, load_shots
 from likeness.faces import FaceEmbedder, FaceFinder
 from likeness.faces.arrays import Floats
-from likeness.faces.drift import MEASURES, Drift, OwnLooks
+from likeness.faces.drift import MEASURES, OwnLooks
 from likeness.faces.examiner import Examiner
 from likeness.faces.reference import Reference
 from likeness.gates import Failure, Gates
@@ -91,14 +91,12 @@ def _why(failures: Sequence[Failure]) -> tuple[str, ...]:
 
 def _values(examined: Sequence[Examined], looks: OwnLooks, genuine: Sequence[Mapping[str, float]]) -> dict[str, float]:
     rows = [item.findings.looks for item in examined if item.findings is not None]
-    # A black and white picture shows no hue, and its lightness is the conversion's as much as the skin's.
-    coloured = [row for row in rows if math.isfinite(row["hue"])]
-    drifts, usual = looks.drifts(rows) | _skin(looks.drifts(coloured)), looks.drifts(genuine)
+    drifts, usual = looks.drifts(rows), looks.drifts(genuine)
     shifts = {name: drift.shift - (usual[name].shift if name in usual else 0.0) for name, drift in drifts.items()}
     lighter = []
     if "lightness" in shifts:
         own = drifts["lightness"].own + drifts["lightness"].shift - shifts["lightness"]
-        lighter = [row["lightness"] > own for row in coloured]
+        lighter = [row["lightness"] > own for row in rows]
     return {
         "rejected": float(np.mean([bool(_why(item.failures)) for item in examined])),
         # A picture without a face is like nobody: leaving it out would make failures flatter.
@@ -107,10 +105,6 @@ def _values(examined: Sequence[Examined], looks: OwnLooks, genuine: Sequence[Map
         **{name: shifts.get(name, math.nan) for name in ("lightness", "hue", "texture")},
         "shape": _root_mean_square([shifts[name] / drifts[name].spread for name in _SHAPE if name in shifts]),
     }
-
-
-def _skin(drifts: Mapping[str, Drift]) -> dict[str, Drift]:
-    return {name: drift for name, drift in drifts.items() if MEASURES[name].kind == "skin"}
 
 
 def _candidates(indexes: Sequence[Index]) -> dict[str, float]:

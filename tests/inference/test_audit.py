@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,22 @@ def test_the_command_writes_both_files(few: Path, tmp_path: Path, monkeypatch: p
     html = (tmp_path / "audit.html").read_text()
     assert "<script" not in html and not re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,)', html)
     assert str(few) not in html + json.dumps(report)
+
+
+def test_the_script_is_the_command(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "audit.py"
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "no people in this folder" in done.stderr and "\n" not in done.stderr.strip()
+
+
+def test_a_bias_that_is_found_fails_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    people = [made(n, lightness=6.0 * (n % 2)) for n in range(16)]
+    report = report_of(people, labels_of(people), AuditSettings()) | {"left_out": []}
+    monkeypatch.setattr(audit, "audit", lambda *arguments: (report, tmp_path / "audit.html"))
+    result = CliRunner().invoke(app, ["audit", str(tmp_path), "--fail"])
+    assert result.exit_code == 1 and "tone: light: " in result.stdout
+    assert "shift in lightness of the skin +6.00 L*, of the others +0.00 L*" in result.stdout
+    assert CliRunner().invoke(app, ["audit", str(tmp_path)]).exit_code == 0
 
 
 def test_a_folder_without_people_is_one_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
-from inference import credentials, headshots
+from inference import audit, credentials, headshots
 from inference.headshots import RenderRequest
 from inference.index import read_index
 from inference.ranking import Assessment, Judge, best_first, judge_of
@@ -200,6 +200,17 @@ def test_gates_are_the_base_s_own_unless_told(
         assert "gates" not in json.loads(shots[0].path.with_suffix(".json").read_text())["sampling"]
     finally:
         (base / "recipe.json").unlink()
+
+
+def test_an_audit_draws_only_for_who_has_none(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(monkeypatch, 0.4, 0.5)
+    people = [person, Person.create(person.folder.parent / "ben", CONSENT)]
+    for _ in range(2):  # a second time the judge would have nothing more to tell
+        audit.render_missing(people, None, 2)
+    (folder,) = person.headshots.iterdir()
+    assert len(read_index(folder / "headshots.json").headshots) == 2
 
 
 def test_an_index_that_is_none_is_one_line(tmp_path: Path) -> None:
