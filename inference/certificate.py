@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,22 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from inference import prompt_following
+from inference.bleed import bleed
 from inference.certificate_page import page
-from inference.material import Selfies, Shot, load_selfies, load_shots
-from likeness import __version__, files, resources
+from inference.examination import Examined, candidate_yield, examine_shot, passing
+from inference.material import Selfies, Shot, load_renders, load_selfies, load_shots
+from inference.prompt_following import follow
+from likeness import __version__, files
 from likeness.adapter_file import weights_sha256
 from likeness.faces import FaceEmbedder, FaceFinder, embedder
-from likeness.faces.arrays import Floats
 from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, COPIED_SETTING
 from likeness.faces.drift import LIMIT, MEASURES, Drift
 from likeness.faces.examiner import Examiner, Findings
+from likeness.faces.following import Followed
 from likeness.faces.panel import Panel
-from likeness.images import load_photo
 from likeness.person import Person
+from likeness.resources import cohort
 from likeness.settings import Settings
 from likeness.statistics import Threshold, mean_interval, share_interval, threshold
 
@@ -41,18 +44,13 @@ class CertificateSettings(Settings):
     than 1 in 20 is told from none too badly to be aimed at."""
     photos_of_others: int = Field(4, ge=1)
     """Of each person of the cohort; each takes a fifth of a second."""
+    bleed: int = Field(0, ge=0)
+    """Pictures drawn a prompt, with and without the adapter, to see whether it draws the person unasked; 0: not looked at, for
+    it takes as long as a render and needs the base."""
+    clip: str | None = None
+    """A CLIP model's folder or Hub id, to score how well pictures fit their prompts; none ships."""
     seed: int = Field(0, ge=0)
-    """Of the bootstrap."""
-
-
-@dataclass(frozen=True)
-class Examined:
-    """One headshot: its findings and unit vector (None without a face), and why it does not pass (nothing: it does)."""
-
-    shot: Shot
-    findings: Findings | None
-    vector: Floats | None
-    rejected: tuple[str, ...]
+    """Of the bootstrap, and the first one of what is drawn for the bleed."""
 
 
 def certify(
@@ -68,50 +66,33 @@ def certify(
     settings = settings or CertificateSettings()
     person.require_consent()
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
+    renders = [index for _, index in load_renders(person, adapter)]
     recogniser = embedder(settings.recogniser)
     examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser)
-    panel = Panel(examiner.reference, _others(person, settings), examiner.finder, recogniser)
+    panel = Panel(examiner.reference, cohort(settings.photos_of_others, but=person.name), examiner.finder, recogniser)
     impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
     accepts = threshold(impostors, settings.false_accepts)
-    examined = []
+    examined, followed = [], []
     for shot in shots:
-        examined.append(_examine(shot, examiner, accepts))
+        examined.append(examine_shot(shot, examiner, accepts.value))
+        followed.append(follow(shot, examiner.finder))
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
     report |= _measured(examined, examiner, panel, accepts, settings.seed)
+    report["chosen_by"] = sorted({Path(str(shot.record["assessment"]["recogniser"])).name for shot in shots})
+    report["yield"] = candidate_yield(renders)
+    report["prompt"] = prompt_following.summary(followed, shots, settings.clip, settings.seed)
+    report["bleed"] = bleed(adapter, examiner, settings.bleed, settings.seed) if settings.bleed else None
+    report["each"] = [_each(*row) for row in zip(shots, examined, followed, strict=True)]
     report["cannot_tell"] = _cannot_tell(report)
     scores = {"own": examiner.own_cosines().tolist(), "others": impostors}
-    html = page(report, [(item.shot.path, item.rejected) for item in examined], selfies, scores)
+    html = page(
+        report, [(shot.path, item.rejected) for shot, item in zip(shots, examined, strict=True)], selfies, scores
+    )
     record, sheet = (person.certificates / f"{adapter.name}{suffix}" for suffix in (".json", ".html"))
     files.write_json(record, report)
     files.write_text(sheet, html)
     return record, sheet
-
-
-def _others(person: Person, settings: CertificateSettings) -> list[list[Path]]:
-    """Photographs of everybody of the bundled cohort but this person."""
-    cohort = sorted(path for path in (resources.assets() / "cohort").iterdir() if path.is_dir())
-    return [
-        sorted(folder.glob("selfie_*.jpg"))[: settings.photos_of_others]
-        for folder in cohort
-        if folder.name != person.name
-    ]
-
-
-def _examine(shot: Shot, examiner: Examiner, accepts: Threshold) -> Examined:
-    found = examiner.examine(np.asarray(load_photo(shot.path)))
-    faults = [str(fault) for fault in shot.record["assessment"]["faults"]]
-    if found is None:
-        return Examined(shot, None, None, tuple(faults) if "no face" in faults else (*faults, "no face"))
-    findings, vector = found
-    reasons = [
-        *faults,
-        *(["not recognised as the person"] if findings.cosine <= accepts.value else []),
-        *(["copy of a selfie"] if findings.copied else []),
-        *(["background of a selfie"] if findings.setting_copied else []),
-        *(MEASURES[name].title for name, drift in examiner.looks.drifts([findings.looks]).items() if drift.beyond),
-    ]
-    return Examined(shot, findings, vector, tuple(reasons))
 
 
 def _about(
@@ -130,7 +111,8 @@ def _about(
         "version": __version__,
         "recogniser": recogniser.id,
         # A manifest by its name alone: its path would tell where somebody keeps their files.
-        "settings": settings.model_dump(mode="json") | {"recogniser": Path(settings.recogniser).name},
+        "settings": settings.model_dump(mode="json")
+        | {"recogniser": Path(settings.recogniser).name, "clip": Path(settings.clip).name if settings.clip else None},
         "selfies": {
             "held_out": examiner.held_out,
             "trained_on": [name for name in examiner.names if name not in selfies.held_out],
@@ -143,7 +125,7 @@ def _measured(
     examined: Sequence[Examined], examiner: Examiner, panel: Panel, accepts: Threshold, seed: int
 ) -> dict[str, Any]:
     found = [item.findings for item in examined if item.findings is not None]
-    total, passed = len(examined), sum(not item.rejected for item in examined)
+    total = len(examined)
     # A picture without a face is like nobody: leaving it out would make failures flatter.
     likeness = [item.findings.likeness if item.findings else 0.0 for item in examined]
     accepted = sum(item.cosine > accepts.value for item in found)
@@ -152,7 +134,6 @@ def _measured(
     return {
         "pictures": total,
         "with_face": len(found),
-        "chosen_by": sorted({Path(str(item.shot.record["assessment"]["recogniser"])).name for item in examined}),
         "likeness": {"mean": float(np.mean(likeness)), "interval_95": _interval(likeness, seed, "likeness")},
         "cohort": {"rank": score.rank, "people": 1 + len(panel.others), "nearest_to_the_person": score.rank_1},
         "verification": asdict(accepts)
@@ -164,13 +145,7 @@ def _measured(
         "copying": _copying(found, seed),
         "drift": {name: _drift_record(name, drift) for name, drift in drifts.items()},
         "marks_on_selfies": len(examiner.looks.marks.places),
-        "yield": {
-            "passed": passed,
-            "share": passed / total,
-            "interval_95": asdict(share_interval(passed, total)),
-            "rejected_for": dict(Counter(reason for item in examined for reason in item.rejected).most_common()),
-        },
-        "each": [_each(item) for item in examined],
+        "checks": passing(examined),
     }
 
 
@@ -199,16 +174,16 @@ def _drift_record(name: str, drift: Drift) -> dict[str, Any]:
     }
 
 
-def _each(item: Examined) -> dict[str, Any]:
+def _each(shot: Shot, item: Examined, followed: dict[str, Followed]) -> dict[str, Any]:
     measured = asdict(item.findings) if item.findings else {}
     looks = measured.pop("looks", {})
     shown = {name: value for name, value in looks.items() if np.isfinite(value) and name != "monk"}
-    place = f"{item.shot.path.parent.name}/{item.shot.path.name}"
     return {
-        "file": place,
-        "style": item.shot.record.get("style"),
+        "file": f"{shot.path.parent.name}/{shot.path.name}",
+        "style": shot.record.get("style"),
         **measured,
         "looks": shown,
+        "prompt": {name: asdict(one) for name, one in followed.items()},
         "rejected_for": item.rejected,
     }
 
@@ -243,8 +218,18 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
             if report["marks_on_selfies"]
             else ["No mole or mark shows on three quarters of your selfies, so that none can be missed."]
         ),
-        "Candidates that were drawn and thrown away before are not counted: the yield is of the pictures that are there.",
+        *(
+            ["Drift and copying were not measured on every candidate, for want of selfies: the yield is too high."]
+            if report["yield"] and report["yield"]["not_measured"]
+            else []
+        ),
         "Skin lightened together with lips, brows and eyes looks like more light, and is not seen; with thin or pale brows it is half seen.",
+        *(
+            ["Whether the adapter draws the person where nobody asked for them was not looked at (--bleed)."]
+            if report["bleed"] is None
+            else []
+        ),
+        "Of the prompts only colours, the kind of background, framing and glasses are checked; the light and the expression are not.",
         "The noise of a phone's camera counts as texture: a clean picture reads as slightly smoother than it is.",
         "Grey hair, age, teeth, ears, hands, clothes and expression are not measured. Whether it feels like you, only you can tell.",
     ]

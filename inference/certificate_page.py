@@ -1,10 +1,7 @@
-"""The certificate's page: one HTML file that needs nothing else, no network and no script."""
+"""The certificate's page."""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -13,24 +10,9 @@ from typing import Any
 from PIL import Image
 
 from inference.charts import bars, strips
+from inference.html import between, closing, document, figure
 from inference.material import Selfies
 from likeness.images import load_photo
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #667; --good: #2a7f62; --bad: #b3402e; --band: #dfe9e4 }
-@media (prefers-color-scheme: dark) { :root { --ink: #eee; --paper: #181a1b; --soft: #aab; --good: #64c7a4; --bad: #f0806c; --band: #26352f } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
-h1 { line-height: 1.2 } h2 { margin-top: 2.2rem } .soft { color: var(--soft) }
-.key { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 1rem }
-.key div { border-top: 3px solid var(--good); padding-top: .4rem } .key .bad { border-color: var(--bad) } .key b { font-size: 1.7rem; display: block }
-.shots { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .8rem }
-figure { margin: 0 } img { width: 100%; border-radius: 4px } figcaption { font-size: .8rem } .bad figcaption { color: var(--bad) }
-svg { width: 100%; font: 13px system-ui, sans-serif } svg text { fill: var(--ink) } svg .note { fill: var(--soft); font-size: 12px }
-circle { fill: var(--good); fill-opacity: .55 } .limit { stroke: var(--bad); stroke-dasharray: 4 3 } .zero { stroke: var(--soft) }
-.band { fill: var(--band) } rect.within { fill: var(--good) } rect.beyond { fill: var(--bad) } pre { overflow: auto; font-size: .75rem }
-"""
-_SIDE = 256
-"""Longer side of the pictures on the page in pixels."""
 
 
 def page(
@@ -41,9 +23,9 @@ def page(
 ) -> str:
     """The HTML of a report. `pictures`: each headshot and why it does not pass. `scores`: the mean cosines with the held-out
     selfies of the person's "own" photographs and of the "others"; the pictures' own are in the report."""
-    title = f"How like {escape(report['person'])} are these pictures?"
+    title = f"How like {report['person']} are these pictures?"
     sections = [
-        f"<h1>{title}</h1>",
+        f"<h1>{escape(title)}</h1>",
         (
             f'<p class="soft">Adapter <b>{escape(report["adapter"])}</b>, measured {escape(report["created"])} by Likeness '
             f"{escape(report['version'])} with the recogniser {escape(report['recogniser'])}.</p>"
@@ -52,20 +34,16 @@ def page(
         _likeness(report, scores),
         _drifts(report),
         _shots(pictures),
+        _prompts(report),
+        _bleed(report),
         _selfies(report, selfies),
-        "<h2>What this cannot tell</h2><ul>"
-        + "".join(f"<li>{escape(line)}</li>" for line in report["cannot_tell"])
-        + "</ul>",
-        "<details><summary>Every number, for an engineer</summary><pre>"
-        + escape(json.dumps(report, indent=1, ensure_ascii=False))
-        + "</pre></details>",
+        *closing(report),
     ]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-    return f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{"".join(sections)}</body></html>\n'
+    return document(title, sections)
 
 
 def _key_numbers(report: Mapping[str, Any]) -> str:
-    likeness, cohort, copying, passed = (report[name] for name in ("likeness", "cohort", "copying", "yield"))
+    likeness, cohort, copying, passed = (report[name] for name in ("likeness", "cohort", "copying", "checks"))
     drifted = [drift["title"] for drift in report["drift"].values() if drift["beyond"]]
     score = "none" if copying["score"] is None else f"{copying['score']:.2f}"
     copies = f"Copies of a selfie: {copying['copies']}; with the background of one: {copying['backgrounds']}"
@@ -74,7 +52,7 @@ def _key_numbers(report: Mapping[str, Any]) -> str:
         for value, words, good in (
             (
                 f"{likeness['mean']:.2f}",
-                f"likeness{_between(likeness['interval_95'])}. 1 is how like your own photographs are to each other, 0 is somebody else, or no face.",
+                f"likeness{between(likeness['interval_95'])}. 1 is how like your own photographs are to each other, 0 is somebody else, or no face.",
                 likeness["mean"] >= report["verification"]["value_as_likeness"],
             ),
             (f"{cohort['rank']} of {cohort['people']}", "place among other people: 1 is best.", cohort["rank"] == 1),
@@ -82,15 +60,20 @@ def _key_numbers(report: Mapping[str, Any]) -> str:
             (str(len(drifted)), f"of your looks drifted{': ' + ', '.join(drifted) if drifted else ''}.", not drifted),
             (
                 f"{passed['share']:.0%}",
-                f"yield: {passed['passed']} of {report['pictures']} pictures pass every check{_between(passed['interval_95'], '.0%')}.",
+                f"of these pictures pass every check{between(passed['interval_95'], '.0%')}.",
                 passed["share"] >= 0.5,
             ),
+            *_yield(report["yield"]),
         )
     ) + "</div>"  # fmt: skip
 
 
-def _between(interval: Mapping[str, float] | None, form: str = ".2f") -> str:
-    return f" (95% interval {interval['low']:{form}} to {interval['high']:{form}})" if interval else ""
+def _yield(found: Mapping[str, Any] | None) -> list[tuple[str, str, bool]]:
+    if found is None:
+        return []
+    why = ", ".join(f"{reason} ({count})" for reason, count in list(found["rejected_for"].items())[:3])
+    words = f"yield: {found['passed']} of all {found['of']} candidates that were drawn passed every gate{between(found['interval_95'], '.0%')}."
+    return [(f"{found['share']:.0%}", words + (f" Most often not for: {why}." if why else ""), found["share"] >= 0.5)]
 
 
 def _likeness(report: Mapping[str, Any], scores: Mapping[str, Sequence[float]]) -> str:
@@ -102,9 +85,9 @@ def _likeness(report: Mapping[str, Any], scores: Mapping[str, Sequence[float]]) 
         "<h2>Whom do they look like?</h2>"
         + strips(shown, verification["value"], "accepted above")
         + f"<p>Each dot is a photograph: the further to the right, the liker to your held-out selfies (mean cosine). Above the line it "
-        f"passes for you: {verification['accepted']:.0%} of these pictures{_between(verification['accepted_interval_95'], '.0%')}, and "
+        f"passes for you: {verification['accepted']:.0%} of these pictures{between(verification['accepted_interval_95'], '.0%')}, and "
         f"{verification['false_accepts']:.1%} of {verification['impostors']} photographs of other people"
-        f"{_between(verification['interval'], '.1%')}.</p>"
+        f"{between(verification['interval'], '.1%')}.</p>"
     )
 
 
@@ -123,27 +106,43 @@ def _drifts(report: Mapping[str, Any]) -> str:
 
 def _shots(pictures: Sequence[tuple[Path, tuple[str, ...]]]) -> str:
     figures = "".join(
-        _figure(load_photo(path), f"{path.stem}: {', '.join(rejected) or 'passes'}", bool(rejected))
+        figure(load_photo(path), f"{path.stem}: {', '.join(rejected) or 'passes'}", bool(rejected))
         for path, rejected in pictures
     )
     return f'<h2>The pictures</h2><div class="shots">{figures}</div>'
 
 
+def _prompts(report: Mapping[str, Any]) -> str:
+    checks, clip = report["prompt"]["checks"], report["prompt"]["clip_score"]
+    if not checks:
+        return ""
+    lines = [
+        f"<li>{escape(name)}: {one['agreed']} of {one['asked']}{between(one['interval_95'], '.0%')}</li>"
+        for name, one in checks.items()
+    ]
+    if clip is not None:
+        lines.append(f"<li>CLIPScore {clip['mean']:.2f}{between(clip['interval_95'])}</li>")
+    return f"<h2>Do they show what was asked for?</h2><ul>{''.join(lines)}</ul>"
+
+
+def _bleed(report: Mapping[str, Any]) -> str:
+    if report["bleed"] is None:
+        return ""
+    lines = "".join(
+        f"<li>{escape(one['prompt'])}: likeness {one['likeness_alone']:.2f} without the adapter, {one['likeness_with_adapter']:.2f} with it; "
+        f"it rises by {one['rise']:.2f}{between(one['interval_95'])}</li>"
+        if one["compared"]
+        else f"<li>{escape(one['prompt'])}: no face to compare</li>"
+        for one in report["bleed"]
+    )
+    return f"<h2>Does it draw you where nobody asked for you?</h2><ul>{lines}</ul>"
+
+
 def _selfies(report: Mapping[str, Any], selfies: Selfies) -> str:
     held_out = set(report["selfies"]["held_out"])
-    figures = "".join(_figure(Image.fromarray(rgb), name, False) for name, rgb in selfies.photos if name in held_out)
+    figures = "".join(figure(Image.fromarray(rgb), name, False) for name, rgb in selfies.photos if name in held_out)
     trained = len(report["selfies"]["trained_on"])
     return (
         f"<h2>What they are measured by</h2><p>These selfies were held out: the adapter never saw them. It was trained on {trained} others."
         f'</p><div class="shots">{figures}</div>'
     )
-
-
-def _figure(image: Image.Image, caption: str, bad: bool) -> str:
-    image = image.copy()
-    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    words = escape(caption)
-    return f'<figure class="{"bad" if bad else ""}"><img alt="{words}" src="data:image/jpeg;base64,{data}"><figcaption>{words}</figcaption></figure>'

@@ -1,4 +1,4 @@
-"""The commands of the rendering half: `likeness render`, `likeness certify`, `likeness styles`, `likeness verify`."""
+"""The commands of the rendering half: `likeness render`, `certify`, `audit`, `styles`, `verify`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from likeness.errors import LikenessError
+
 if TYPE_CHECKING:
     from inference.headshots import RenderRequest
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
+GATE_HELP = (
+    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
+    "copying, setting, likeness."
+)
 
 
 def register(app: typer.Typer) -> None:
     """Adds this half's commands to the command line."""
     app.command("render")(render)
     app.command("certify")(certify)
+    app.command("audit")(audit)
     app.command("styles")(styles)
     app.command("verify")(verify)
 
@@ -25,8 +32,11 @@ def register(app: typer.Typer) -> None:
 def render(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     style: Annotated[str, typer.Option(help="A style's name, or a style file (*.yaml).")] = "studio-grey",
-    count: Annotated[int, typer.Option(min=1, help="Headshots to keep.")] = 8,
-    oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn for each headshot kept.")] = 1.0,
+    count: Annotated[int, typer.Option(min=1, help="Headshots that pass the gates.")] = 8,
+    oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at least for each headshot kept.")] = 1.0,
+    max_oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at most for each headshot.")] = 4.0,
+    gate: Annotated[list[str] | None, typer.Option(help=GATE_HELP)] = None,
+    keep_rejected: Annotated[bool, typer.Option(help="Keep the pictures of rejected candidates too.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; the others follow on.")] = 0,
     adapter: Annotated[str | None, typer.Option(help="The adapter's name, folder or file; the newest.")] = None,
     weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
@@ -45,7 +55,7 @@ def render(
     framing: SlotOption = None,
     expression: SlotOption = None,
 ) -> None:
-    """Draw headshots of a person, rank them by likeness and write them into the person's folder."""
+    """Draw headshots of a person until enough pass the gates, rank them by likeness, write them into the person's folder."""
     from inference.headshots import RenderRequest
     from inference.prompts import compose
     from inference.styles import find_style
@@ -54,20 +64,13 @@ def render(
     person = Person.open(folder)
     person.require_consent()
     slots = {"light": light, "background": background, "outfit": outfit, "framing": framing, "expression": expression}
-    request = RenderRequest.parse(
-        {
-            "style": style,
-            "choices": {name: words for name, words in slots.items() if words is not None},
-            "count": count,
-            "oversample": oversample,
-            "seed": seed,
-            "subject": subject,
-            "size": size,
-            "format": format,
-            "batch": batch,
-            "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
-        }
-    )
+    wanted = {
+        "style": style, "choices": {name: words for name, words in slots.items() if words is not None}, "count": count,
+        "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
+        "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
+        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
+    }  # fmt: skip
+    request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
     _render(person, request, given, base, weight, device)
@@ -77,6 +80,8 @@ def certify(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
     recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
+    clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
 ) -> None:
     """Measure an adapter's headshots against the held-out selfies: likeness, copying, what changed, how many are good."""
     from rich.console import Console
@@ -88,7 +93,7 @@ def certify(
     person = Person.open(folder)
     person.require_consent()
     chosen = person.adapter(adapter)
-    settings = certificate.CertificateSettings(recogniser=recogniser)
+    settings = certificate.CertificateSettings.parse({"recogniser": recogniser, "bleed": bleed, "clip": clip})
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the selfies and the cohort", total=None)
 
@@ -98,6 +103,43 @@ def certify(
         record, page = certificate.certify(person, chosen, settings, progress)
     typer.echo(f"Certificate: {page}")
     typer.echo(f"In numbers:  {record}")
+
+
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="PEOPLE", help="The folder that people's folders lie in.")],
+    labels: Annotated[Path | None, typer.Option(help="Groups (JSON or CSV); PEOPLE/labels.json or labels.csv.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="The adapter's name; each person's newest.")] = None,
+    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
+    render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
+) -> None:
+    """Compare how well headshots serve groups of people, by labels that are given; nothing is guessed from faces."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from inference.audit import AuditSettings, finding_lines, people_in, render_missing
+    from inference.audit import audit as run
+
+    settings = AuditSettings.parse({"adapter": adapter, "recogniser": recogniser})
+    if render:
+        render_missing(people_in(folder), adapter, render)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Looking at the cohort", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, description="Measuring people", completed=done, total=total)
+
+        report, page = run(folder, labels, settings, out, progress)
+    found = finding_lines(report)
+    for line in found or [f"No group is served worse beyond chance, of {len(report['groups'])} compared."]:
+        typer.echo(line)
+    for one in report["left_out"]:
+        typer.echo(f"not measured: {one['person']}: {one['why']}", err=True)
+    typer.echo(f"Audit:      {page}")
+    typer.echo(f"In numbers: {page.with_suffix('.json')}")
+    if found and fail:
+        raise typer.Exit(1)
 
 
 def styles() -> None:
@@ -137,6 +179,17 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
         raise typer.Exit(1)
 
 
+def _modes(pairs: list[str]) -> dict[str, str]:
+    """{gate: mode} of texts "gate=mode"."""
+    modes = {}
+    for pair in pairs:
+        gate, equals, mode = pair.partition("=")
+        if not equals:
+            raise LikenessError(f"{pair!r} is no gate's mode", "Write gate=mode, for instance --gate texture=warn")
+        modes[gate.strip()] = mode.strip()
+    return modes
+
+
 def _render(
     person: Person, request: RenderRequest, adapter: Path, base: str | None, weight: float, device: str | None
 ) -> None:
@@ -145,6 +198,7 @@ def _render(
 
     from inference import headshots
     from inference.credentials import available
+    from inference.index import INDEX, read_index
     from inference.renderer import Renderer
     from likeness.adapter import read_info
 
@@ -158,9 +212,10 @@ def _render(
             bar.update(task, description="Drawing", completed=done, total=total)
 
         folder, shots = headshots.render(person, request, renderer, adapter, progress)
+    gates = read_index(folder / INDEX).gates
     for shot in shots:
         measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"
-        typer.echo(f"{shot.path}{measured}  {', '.join(shot.assessment.faults)}".rstrip())
+        typer.echo(f"{shot.path}{measured}  {gates.remarks(shot.assessment.failures)}".rstrip())
     typer.echo(f"Contact sheet: {folder / headshots.SHEET}")
     if not available():
         typer.echo("The pictures are not signed: pip install 'likeness[credentials]' adds signing.", err=True)

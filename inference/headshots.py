@@ -1,13 +1,14 @@
 """The whole of rendering for one person: from a request to ranked headshots in the person's folder.
 
-Every candidate is written as soon as it is drawn, so that an interruption keeps what is there. At the end the worst of
-the candidates beyond the number asked for go, and the contact sheet and `headshots.json` are made of the rest.
+Candidates are drawn until as many pass the gates as were asked for, or the patience is at its end. Every one is written as
+soon as it is drawn, so that an interruption keeps what is there. At the end the candidates beyond the number asked for go,
+the contact sheet is made of the rest, and `headshots.json` says what became of each.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,22 +21,24 @@ from pydantic import Field
 
 from inference import credentials, finish
 from inference.finish import Format
+from inference.index import Candidate, Index
 from inference.prompts import Prompt, compose
-from inference.ranking import Assessment, Judge, best_first
+from inference.ranking import Assessment, Judge, best_first, judge_of
 from inference.renderer import LATENT_STREAM, Renderer, RenderJob, Sampling
 from inference.styles import SlotName, find_style
 from likeness import __version__, files
 from likeness.adapter import weights_sha256
 from likeness.errors import LikenessError
-from likeness.faces import FaceFinder, Reference, embedder
-from likeness.images import PhotoError, load_photo
+from likeness.gates import GateName, Gates, Mode
 from likeness.person import Person
 from likeness.settings import Settings
 from likeness.sheets import tile
 
 _log = logging.getLogger(__name__)
 
-SHEET, INDEX = "sheet.jpg", "headshots.json"
+SHEET = "sheet.jpg"
+NOT_PASSING = "-not-passing"
+"""In the name of a picture that a gate rejected: nobody should take it for a good one, whatever they read."""
 PACKAGES = ("torch", "diffusers", "transformers", "peft")
 
 
@@ -45,8 +48,16 @@ class RenderRequest(Settings):
     style: str = "studio-grey"
     choices: dict[SlotName, str] = {}
     count: int = Field(8, ge=1, le=1000)
+    """Headshots that pass the gates."""
     oversample: float = Field(1.0, ge=1, le=20)
-    """Candidates drawn for each headshot that is kept."""
+    """Candidates drawn at least for each headshot that is kept, to choose the likest from."""
+    max_oversample: float = Field(4.0, ge=1, le=100)
+    """Candidates drawn at most for each headshot asked for. Where half of them pass, which is what a good adapter does, four
+    times as many nearly always hold enough; where less than a quarter passes, the adapter wants mending, not patience."""
+    gates: dict[GateName, Mode] = {}
+    """What is done about failures, where it is not what the base's recipe says."""
+    keep_rejected: bool = False
+    """Whether the pictures of rejected candidates stay."""
     seed: int = Field(0, ge=0)
     """Of the first candidate; the others follow on."""
     subject: str | None = None
@@ -61,15 +72,16 @@ class RenderRequest(Settings):
 
 @dataclass(frozen=True)
 class Headshot:
-    """One written picture."""
+    """One written picture. passes: whether no gate rejected it."""
 
     path: Path
     seed: int
     assessment: Assessment
+    passes: bool
 
 
 Progress = Callable[[int, int], None]
-"""Called with the number of candidates done, and of all."""
+"""Called with the number of candidates done, and of all that are to be drawn at least."""
 
 
 def render(
@@ -82,6 +94,8 @@ def render(
 ) -> tuple[Path, list[Headshot]]:
     """Draw, judge and write headshots; gives their folder and them, best first.
 
+    Fewer than asked for may pass: then a warning says how many and why, and the best of the others make up the number, with
+    `passes` false and NOT_PASSING in their names.
     `renderer` holds the base and the adapter, whose path is only recorded. `judge`: from `judge_of`, to be given where one
     person is rendered in several styles, so that their selfies are looked at once. An interruption (KeyboardInterrupt) passes
     on after what was drawn until then has been ranked. Raises LikenessError without consent or when the disk refuses.
@@ -89,21 +103,45 @@ def render(
     person.require_consent()
     style = find_style(request.style)
     prompt = compose(style, request.choices, request.subject or _subject(renderer))
+    gates = renderer.family.recipe.gates.over(request.gates)
     if renderer.family.unread(prompt.positive):
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
     folder = _new_run(person.headshots, style.name)
-    writer = _Writer(folder, request, style.name, prompt, _origin(renderer, adapter, request), _signer())
+    origin = _origin(renderer, adapter, request)
+    writer = _Writer(folder, request, style.name, prompt, gates, origin, _signer())
     judge = judge or judge_of(person, request.recogniser, renderer.info.held_out if renderer.info else [])
-    total = round(request.count * request.oversample)
-    jobs = [RenderJob(prompt.positive, prompt.negative, request.seed + number) for number in range(total)]
     done: list[Headshot] = []
     try:
-        for job, image in zip(jobs, renderer.stream(jobs, request.sampling, request.batch), strict=True):
-            done.append(writer.write(image, job.seed, judge))
-            progress(len(done), total)
+        for image, seed in _candidates(renderer, request, prompt, done):
+            done.append(writer.write(image, seed, judge))
+            progress(len(done), len(done) + _missing(request, done))
     finally:
-        kept = _keep_best(writer, done, request.count)
+        kept, index = _keep_best(writer, done)
+    if index.shortfall():
+        _log.warning("%s", index.shortfall())
     return folder, kept
+
+
+def _candidates(
+    renderer: Renderer, request: RenderRequest, prompt: Prompt, done: list[Headshot]
+) -> Iterator[tuple[Image.Image, int]]:
+    """Pictures and their seeds, one after the other, for as long as any are missing; the caller puts them into `done`.
+
+    A batch is never larger than what is missing: so which seeds are drawn does not depend on the batch.
+    """
+    while missing := _missing(request, done):
+        first = request.seed + len(done)
+        seeds = range(first, first + min(missing, request.batch))
+        jobs = [RenderJob(prompt.positive, prompt.negative, seed) for seed in seeds]
+        yield from zip(renderer.stream(jobs, request.sampling, request.batch), seeds, strict=True)
+
+
+def _missing(request: RenderRequest, done: list[Headshot]) -> int:
+    """How many candidates must be drawn at least, as far as is known."""
+    least = round(request.count * request.oversample)
+    most = max(least, round(request.count * request.max_oversample))
+    passing = sum(shot.passes for shot in done)
+    return max(0, min(max(least - len(done), request.count - passing), most - len(done)))
 
 
 class _Writer:
@@ -115,6 +153,7 @@ class _Writer:
         request: RenderRequest,
         style: str,
         prompt: Prompt,
+        gates: Gates,
         origin: dict[str, Any],
         signer: credentials.Signer | None,
     ) -> None:
@@ -122,13 +161,15 @@ class _Writer:
         self.request = request
         self.style = style
         self.prompt = prompt
+        self.gates = gates
         self.origin = origin
         self.signer = signer
 
     def write(self, drawn: Image.Image, seed: int, judge: Judge) -> Headshot:
         image = finish.enlarge(drawn, self.request.size)
         assessment = judge.assess(image)
-        path = self.folder / f"{seed:06d}{finish.SUFFIXES[self.request.format]}"
+        passes = not self.gates.rejecting(assessment.failures)
+        name = f"{seed:06d}{'' if passes else NOT_PASSING}{finish.SUFFIXES[self.request.format]}"
         record = {
             "seed": seed,
             "prompt": self.prompt.positive,
@@ -138,13 +179,14 @@ class _Writer:
             **self.origin,
             "drawn_size": drawn.size,
             "size": image.size,
-            "assessment": asdict(assessment) | {"recogniser": self.request.recogniser},
+            "passes": passes,
+            "assessment": asdict(assessment) | {"faults": assessment.faults, "recogniser": self.request.recogniser},
             "digital_source_type": credentials.DIGITAL_SOURCE_TYPE,
             "signed": self.signer is not None,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        finish.write(path, image, record, self.signer)
-        return Headshot(path, seed, assessment)
+        finish.write(self.folder / name, image, record, self.signer)
+        return Headshot(self.folder / name, seed, assessment, passes)
 
 
 def _subject(renderer: Renderer) -> str:
@@ -161,7 +203,7 @@ def _origin(renderer: Renderer, adapter: Path | None, request: RenderRequest) ->
         "adapter": None if adapter is None else adapter.name,
         "adapter_sha256": None if adapter is None else weights_sha256(adapter),
         "adapter_weight": renderer.weight,
-        "sampling": request.sampling.over(renderer.family.recipe).model_dump(),
+        "sampling": request.sampling.over(renderer.family.recipe).model_dump(exclude={"gates"}),
         "latents": f"likeness.randomness.normal(shape, seed, {LATENT_STREAM!r})",
         "device": renderer.device,
         "dtype": str(renderer.dtype).removeprefix("torch."),
@@ -171,25 +213,6 @@ def _origin(renderer: Renderer, adapter: Path | None, request: RenderRequest) ->
 
 def _signer() -> credentials.Signer | None:
     return credentials.Signer() if credentials.available() else None
-
-
-def judge_of(person: Person, recogniser: str, held_out: Collection[str]) -> Judge:
-    """A judge that knows the person, or only faults when there are not two selfies to know them by.
-
-    The photographs that were kept from training are kept from choosing too: whoever reports by them reports fairly.
-    """
-    finder, recognise = FaceFinder(), embedder(recogniser)
-    photos = []
-    for path in (path for path in person.selfie_files() if files.sha256(path) not in held_out):
-        # A broken photograph is what `likeness check` is for; it is no reason not to render.
-        with suppress(PhotoError):
-            photos.append(load_photo(path))
-    try:
-        reference = Reference.of(photos, finder, recognise)
-    except LikenessError as error:
-        _log.warning("headshots are ranked by their faults alone: %s", error)
-        reference = None
-    return Judge(reference, finder, recognise)
 
 
 def _new_run(headshots: Path, style: str) -> Path:
@@ -205,25 +228,37 @@ def _new_run(headshots: Path, style: str) -> Path:
     raise LikenessError("a thousand renders were begun in one second", "Wait a moment", headshots)
 
 
-def _keep_best(writer: _Writer, done: list[Headshot], count: int) -> list[Headshot]:
-    """Rank; remove what is beyond `count`; write the contact sheet and the index of the rest."""
-    ranked = [done[position] for position in best_first([shot.assessment for shot in done])]
-    for shot in ranked[count:]:
-        shot.path.unlink()
-        shot.path.with_suffix(".json").unlink()
-    kept = ranked[:count]
+def _keep_best(writer: _Writer, done: list[Headshot]) -> tuple[list[Headshot], Index]:
+    """Rank; remove what is beyond the number asked for; write the contact sheet, and the index of all."""
+    request, gates = writer.request, writer.gates
+    ranked = [done[position] for position in best_first([shot.assessment for shot in done], gates)]
+    kept, rest = ranked[: request.count], sorted(ranked[request.count :], key=lambda shot: shot.seed)
+    gone = {shot.seed for shot in rest if shot.passes or not request.keep_rejected}
+    for shot in rest:
+        if shot.seed in gone:
+            shot.path.unlink()
+            shot.path.with_suffix(".json").unlink()
+
+    def candidates(shots: list[Headshot]) -> tuple[Candidate, ...]:
+        return tuple(
+            Candidate(shot.seed, None if shot.seed in gone else shot.path.name, shot.passes, shot.assessment)
+            for shot in shots
+        )
+
+    index = Index(
+        writer.style, writer.origin["adapter_sha256"], request.count, gates, candidates(kept), candidates(rest)
+    )
     if not kept:
         with suppress(OSError):  # not empty: something half-way was left to be looked at
             writer.folder.rmdir()
-        return []
-    entries = [{"file": shot.path.name, "seed": shot.seed, **asdict(shot.assessment)} for shot in kept]
-    files.write_json(writer.folder / INDEX, entries)
-    sheet = tile([Image.open(shot.path) for shot in kept], [_caption(shot) for shot in kept], 4, 256)
+        return [], index
+    index.write(writer.folder)
+    sheet = tile([Image.open(shot.path) for shot in kept], [_caption(shot, gates) for shot in kept], 4, 256)
     files.write_bytes(writer.folder / SHEET, finish.encode(sheet, ".jpg", writer.signer))
-    return kept
+    return kept, index
 
 
-def _caption(shot: Headshot) -> str:
+def _caption(shot: Headshot, gates: Gates) -> str:
     likeness = shot.assessment.likeness
     measured = "" if likeness is None else f"  likeness {likeness:.2f}"
-    return f"{shot.path.stem}{measured}\n{', '.join(shot.assessment.faults)}"
+    return f"{shot.seed:06d}{measured}\n{gates.remarks(shot.assessment.failures)}"

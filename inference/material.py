@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.headshots import INDEX
+from inference.index import INDEX, Index, read_index, read_json
 from likeness import files
 from likeness.adapter_file import read_info, weights_sha256
 from likeness.errors import LikenessError
@@ -72,30 +71,22 @@ def _portraits(person: Person, width: int) -> Iterator[tuple[str, str, str]]:
                 yield row["photo"], row["digest"], row["split"]
 
 
+def load_renders(person: Person, adapter: Path) -> list[tuple[Path, Index]]:
+    """The folder and the index of every render that was drawn with these very weights, oldest first."""
+    weights = weights_sha256(adapter)
+    found = [(path.parent, read_index(path)) for path in sorted(person.headshots.glob(f"*/{INDEX}"))]
+    return [(folder, index) for folder, index in found if index.adapter_sha256 == weights]
+
+
 def load_shots(person: Person, adapter: Path) -> list[Shot]:
-    """The headshots drawn with these very weights, as the indexes of the renders list them.
+    """The headshots drawn with these very weights, as the indexes of the renders list them; what was removed is left out.
 
     Raises LikenessError when there are none, or a record cannot be read.
     """
-    weights = weights_sha256(adapter)
-    shots = []
-    for index in sorted(person.headshots.glob(f"*/{INDEX}")):
-        for entry in _read(index):
-            path = index.parent / str(entry["file"])
-            record = _read(path.with_suffix(".json"))
-            if record.get("adapter_sha256") == weights and path.is_file():
-                shots.append(Shot(path, record))
+    kept = [(folder, shot) for folder, index in load_renders(person, adapter) for shot in index.headshots]
+    paths = [folder / shot.file for folder, shot in kept if shot.file is not None]
+    shots = [Shot(path, read_json(path.with_suffix(".json"))) for path in paths if path.is_file()]
     if not shots:
         remedy = f"Draw some: likeness render {person.folder} --adapter {adapter.name}"
         raise LikenessError("there are no headshots of this adapter", remedy, person.headshots)
     return shots
-
-
-def _read(path: Path) -> Any:
-    try:
-        with files.explained(path, "cannot be read"):
-            return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LikenessError(
-            "is not readable JSON", "Remove this folder of headshots, or draw them again", path
-        ) from error

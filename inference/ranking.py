@@ -1,73 +1,133 @@
-"""Which of the drawn pictures are good: faults that anybody sees, then likeness to the person's own photographs."""
+"""Which of the drawn pictures are good: what the gates find on them, and likeness to the person's own photographs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from likeness.faces import FaceEmbedder, FaceFinder, Reference
-from likeness.faces.quality import share_on_picture
+from inference.gates import failures, faults
+from likeness import files
+from likeness.errors import LikenessError
+from likeness.faces import FaceEmbedder, FaceFinder, Reference, embedder
+from likeness.faces.arrays import Pixels
+from likeness.faces.examiner import Examiner
+from likeness.faces.reference import embed_photo
+from likeness.gates import Failure, Gates
+from likeness.images import PhotoError, load_photo
+from likeness.person import Person
+from likeness.resources import cohort
+from likeness.statistics import threshold
 
-Fault = Literal["no face", "several faces", "cut off", "face too small"]
+_log = logging.getLogger(__name__)
 
-MIN_SHARE_ON_PICTURE = 0.97
-MIN_FACE_SHARE = 0.15
-OTHER_FACE_SHARE = 0.3
-"""A second face counts when it is at least this large beside the first: smaller ones are pictures on a wall."""
+_FALSE_ACCEPTS = 0.05
+"""Of the cohort's people, whom the verification threshold lets through; as the certificate has it."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was measured on one picture.
+    """What was found on one picture.
 
     likeness: 1.0 as like as the person's photographs are to each other, 0.0 like somebody else; None without a face or
-    a reference. raw: the mean cosine behind it.
+    a reference. raw: the mean cosine behind it. failures: of every gate, whatever its mode. measured: whether drift and
+    copying were looked at, for which the person's photographs may be too few.
     """
 
     likeness: float | None
     raw: float | None
-    faults: tuple[Fault, ...]
+    failures: tuple[Failure, ...] = ()
+    measured: bool = False
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What anybody sees is wrong, in words."""
+        return tuple(failure.what for failure in self.failures if failure.gate == "faults")
 
 
 class Judge:
-    """Looks at finished pictures. Without a reference only faults are found."""
+    """Looks at finished pictures: with an examiner for all gates, with a reference for faults and likeness, else for faults."""
 
-    def __init__(self, reference: Reference | None, finder: FaceFinder, embedder: FaceEmbedder) -> None:
+    def __init__(
+        self,
+        reference: Reference | None,
+        finder: FaceFinder,
+        recogniser: FaceEmbedder,
+        examiner: Examiner | None = None,
+        accepted_above: float = -1.0,
+    ) -> None:
+        """`accepted_above`: mean cosine above which the examiner's person is recognised."""
         self.reference = reference
-        self._finder = finder
-        self._embedder = embedder
+        self.finder = finder
+        self._recogniser = recogniser
+        self._examiner = examiner
+        self._accepted_above = accepted_above
 
     def assess(self, image: Image.Image) -> Assessment:
-        """The faults of a picture (any size), and the likeness of its largest face."""
+        """The failures of a picture (any size), and the likeness of its largest face."""
         rgb = np.asarray(image.convert("RGB"))
-        height, width = rgb.shape[:2]
-        faces = self._finder.find(rgb)
+        faces = self.finder.find(rgb)
+        found = faults(faces, *rgb.shape[:2])
         if not faces:
-            return Assessment(None, None, ("no face",))
-        face = faces[0]
-        faults: list[Fault] = []
-        if len(faces) > 1 and faces[1].size >= OTHER_FACE_SHARE * face.size:
-            faults.append("several faces")
-        if share_on_picture(face, height, width) < MIN_SHARE_ON_PICTURE:
-            faults.append("cut off")
-        if face.size < MIN_FACE_SHARE * min(height, width):
-            faults.append("face too small")
+            return Assessment(None, None, tuple(found), self._examiner is not None)
+        if self._examiner is not None:
+            findings, _ = self._examiner.examine_face(rgb, faces[0])
+            found += failures(findings, self._examiner.looks, self._accepted_above)
+            return Assessment(findings.likeness, findings.cosine, tuple(found), measured=True)
         if self.reference is None:
-            return Assessment(None, None, tuple(faults))
-        vector = self._embedder.embed(rgb, face)
-        return Assessment(self.reference.likeness(vector), self.reference.raw(vector), tuple(faults))
+            return Assessment(None, None, tuple(found))
+        vector = self._recogniser.embed(rgb, faces[0])
+        return Assessment(self.reference.likeness(vector), self.reference.raw(vector), tuple(found))
 
 
-def best_first(assessments: Sequence[Assessment]) -> list[int]:
-    """Positions of the assessments, faultless ones first, the likest first among equals; ties keep their order."""
+def judge_of(person: Person, recogniser: str, held_out: Collection[str]) -> Judge:
+    """A judge that knows as much of the person as their selfies tell.
+
+    The photographs that were kept from training (`held_out`: their SHA-256) are kept from choosing too: whoever reports by
+    them reports fairly.
+    """
+    finder, recognise = FaceFinder(), embedder(recogniser)
+    photos: list[tuple[str, Pixels]] = []
+    for path in (path for path in person.selfie_files() if files.sha256(path) not in held_out):
+        # A broken photograph is what `likeness check` is for; it is no reason not to render.
+        with suppress(PhotoError):
+            photos.append((path.name, np.asarray(load_photo(path))))
+    try:
+        examiner = Examiner(photos, None, finder, recognise)
+    except LikenessError as error:
+        return Judge(_reference(photos, finder, recognise, error), finder, recognise)
+    others = [embed_photo(path, finder, recognise) for (path,) in cohort(each=1, but=person.name)]
+    impostors = [examiner.reference.raw(vector) for vector in others if vector is not None]
+    return Judge(examiner.reference, finder, recognise, examiner, threshold(impostors, _FALSE_ACCEPTS).value)
+
+
+def _reference(
+    photos: list[tuple[str, Pixels]], finder: FaceFinder, recognise: FaceEmbedder, reason: LikenessError
+) -> Reference | None:
+    try:
+        reference = Reference.of([rgb for _, rgb in photos], finder, recognise)
+    except LikenessError as error:
+        _log.warning("headshots are ranked by their faults alone: %s", error)
+        return None
+    _log.warning("drift and copying are not measured: %s", reason)
+    return reference
+
+
+def best_first(assessments: Sequence[Assessment], gates: Gates | None = None) -> list[int]:
+    """Positions of the assessments: those that pass the gates first, then those with the fewest rejections.
+
+    The likest comes first among equals, which puts what lies under the verification threshold last; ties keep their order.
+    A gate that only warns takes no part: it says something, and decides nothing.
+    """
+    gates = gates or Gates()
 
     def key(position: int) -> tuple[int, float]:
         assessment = assessments[position]
         likeness = assessment.likeness if assessment.likeness is not None else float("-inf")
-        return len(assessment.faults), -likeness
+        return len(gates.rejecting(assessment.failures)), -likeness
 
     return sorted(range(len(assessments)), key=key)

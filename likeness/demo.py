@@ -23,8 +23,8 @@ from rich.progress import track
 from rich.table import Table
 
 from inference.finish import enlarge
-from inference.headshots import RenderRequest, judge_of, render
-from inference.ranking import Judge, best_first
+from inference.headshots import RenderRequest, render
+from inference.ranking import Judge, best_first, judge_of
 from inference.renderer import Renderer, RenderJob
 from likeness import resources
 from likeness.adapter import read_info
@@ -134,6 +134,7 @@ def _record(headshot: Path) -> dict[str, Any]:
 def _without_adapter(headshots: list[Path], judge: Judge, console: Console) -> list[Image.Image]:
     """The same prompts drawn by the base alone: as many candidates, of the same seeds, chosen in the same way."""
     renderer, kept = Renderer(resources.base("pocket")), []
+    gates = renderer.family.recipe.gates
     prompts = Counter((_record(path)["prompt"], _record(path)["negative_prompt"]) for path in headshots)
     for number, (prompt, count) in enumerate(
         track(prompts.items(), "Drawing without the adapter", console=console, transient=True)
@@ -141,7 +142,7 @@ def _without_adapter(headshots: list[Path], judge: Judge, console: Console) -> l
         seeds = range(1000 * number, 1000 * number + CANDIDATES * count)
         drawn = renderer.render([RenderJob(*prompt, seed) for seed in seeds])
         drawn = [enlarge(picture, SIZE) for picture in drawn]
-        kept += [drawn[place] for place in best_first([judge.assess(picture) for picture in drawn])[:count]]
+        kept += [drawn[place] for place in best_first([judge.assess(picture) for picture in drawn], gates)[:count]]
     return kept
 
 
@@ -161,10 +162,7 @@ def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel
     photos = person.selfie_files()
     whole = Reference.of(photos, finder, recogniser)
     reference = whole.subset([row for row, path in enumerate(photos) if path.name in held_out])
-    cohort = sorted(path for path in (resources.assets() / "cohort").iterdir() if path.is_dir())
-    others = [
-        sorted(folder.glob("selfie_*.jpg"))[:SELFIES_OF_OTHERS] for folder in cohort if folder.name != person.name
-    ]
+    others = resources.cohort(SELFIES_OF_OTHERS, but=person.name)
     with console.status(f"Looking at {len(others)} other people"):
         return Panel(reference, others, finder, recogniser)
 

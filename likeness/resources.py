@@ -15,6 +15,17 @@ def assets() -> Path:
     return Path(__file__).resolve().parent / "assets"
 
 
+def cohort(each: int, but: str = "") -> list[list[Path]]:
+    """Selfies, `each` at most, of every person of the bundled cohort; of all but the one of that name."""
+    people = sorted(path.parent for path in (assets() / "cohort").glob("*/person.json"))
+    return [sorted(folder.glob("selfie_*.jpg"))[:each] for folder in people if folder.name != but]
+
+
+def cohort_portraits(name: str) -> list[Path]:
+    """The studio portraits of the person of that name in the bundled cohort; none of anybody else."""
+    return sorted((assets() / "cohort" / name).glob("headshot_*.jpg"))
+
+
 def configs() -> Path:
     """The folder of the packaged configurations: inside the package when installed, else the repository's own."""
     packaged = Path(__file__).resolve().parent / "configs"

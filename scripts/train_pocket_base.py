@@ -125,7 +125,7 @@ def finish(
         # transformers loads in the type that is written here, diffusers in float32: one pipeline, one type.
         config = arguments.out / "text_encoder" / "config.json"
         files.write_json(config, json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"})
-        files.write_json(arguments.out / RECIPE_FILE, settings.recipe.model_dump())
+        files.write_json(arguments.out / RECIPE_FILE, settings.recipe.model_dump(exclude_unset=True))
         shipped = sorted(
             path for path in arguments.out.rglob("*") if path.is_file() and path.suffix in (".json", ".safetensors")
         )

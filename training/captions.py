@@ -12,12 +12,12 @@ from pydantic import field_validator
 from likeness.faces import Face
 from likeness.faces import quality as measure
 from likeness.faces.arrays import Pixels
+from likeness.faces.following import CLOSE_UP, HEAD_AND_SHOULDERS
 from likeness.settings import Settings
 
 SUBJECT = "{subject}"
 """Stands in captions where "<trigger> <class word>" goes."""
 
-_CLOSE_UP, _HEAD_AND_SHOULDERS = 0.55, 0.24  # face size over the portrait's width
 _DRAMATIC_STOPS, _SOFT_STOPS = 1.9, 0.4  # between the cheeks: a tenth and about a third of the synthetic selfies
 # Bright end of the whole picture, not of the face: dark skin is not dim light. Measured: 0, 2 and 3 in 100 synthetic
 # photographs of the lightest, middle and darkest third of skin tones.
@@ -59,9 +59,9 @@ def caption(scene: Scene, face: Face, width: float, settings: CaptionSettings) -
     """The caption of a portrait of that width in pixels, with "{subject}" in the person's place."""
     share = face.size / width
     words = [settings.lead]
-    if share >= _CLOSE_UP:
+    if share >= CLOSE_UP:
         words.append("close-up")
-    elif share >= _HEAD_AND_SHOULDERS:
+    elif share >= HEAD_AND_SHOULDERS:
         words.append("head and shoulders")
     if scene.light:
         words.append(scene.light)

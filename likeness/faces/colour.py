@@ -15,11 +15,21 @@ MONK = (
 """The ten swatches of the Monk Skin Tone Scale, lightest first (Monk 2023, doi:10.31235/osf.io/pdf4c, CC BY 4.0)."""
 
 _TINY = 1e-9
+_COLOURLESS = 5.0
 
 
 def lab(rgb: Pixels) -> Floats:
     """Lab, float32 of the same shape, of sRGB pixels (height, width, 3); OpenCV reads a table, and is within 0.5."""
     return np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def black_and_white(rgb: Pixels) -> bool:
+    """Whether a picture (height, width, 3) has next to no colour: a mean chroma under 5.
+
+    Measured: portraits of the cohort 9 at least; the pocket base's black and white, which is not quite without, 2.
+    """
+    values = lab(rgb)
+    return bool(np.hypot(values[..., 1], values[..., 2]).mean() < _COLOURLESS)
 
 
 def ita(colour: Floats) -> float:

@@ -112,12 +112,18 @@ class OwnLooks:
     def _row(self, rgb: Pixels, face: Face, reading: SkinReading) -> dict[str, float]:
         skin = reading.under(self._light)
         kept = self.marks.kept(rgb, face)
-        return {
-            "lightness": float(skin[0]),
+        hues = {
             "ita": colour.ita(skin),
             "hue": colour.hue(skin),
             "colour": float(colour.ciede2000(skin, self._colour)),
             "monk": colour.monk_position(skin),
+        }
+        # Asked for or not, that is no drift of the skin; its lightness outlives the conversion (by 0.1 of its spread, on 30 portraits).
+        if colour.black_and_white(rgb):
+            hues = dict.fromkeys(hues, math.nan)
+        return {
+            "lightness": float(skin[0]),
+            **hues,
             **shape(face),
             "texture": texture(rgb, face),
             "marks": math.nan if kept is None else kept,

@@ -20,6 +20,7 @@ from likeness.faces.copying import (
 from likeness.faces.detect import FaceFinder
 from likeness.faces.drift import OwnLooks
 from likeness.faces.embed import FaceEmbedder
+from likeness.faces.face import Face
 from likeness.faces.reference import Reference
 
 
@@ -27,7 +28,7 @@ from likeness.faces.reference import Reference
 class Findings:
     """What was measured on one picture with a face.
 
-    cosine: mean with the held-out photographs.  likeness: the same on the person's own scale.
+    cosine: mean with the held-out photographs, or with all where none is.  likeness: the same on the person's own scale.
     copy_score: the recogniser's, [0, 1].  pixels, setting: the largest correlation with a training photograph, and whose
     name that one has; setting is None where the background is plain or hidden.  looks: the measures of `drift.MEASURES`.
     """
@@ -55,13 +56,15 @@ class Findings:
 class Examiner:
     """Knows a person by photographs, some of which were held out of the training; examines pictures.
 
-    Likeness is to the held-out photographs, copying of the others; scales and drift are by all of them.
+    Likeness is to the held-out photographs, copying of the others; scales and drift are by all of them. Who chooses pictures
+    by an examiner gives it none of the held-out photographs (`held_out` is None then), and likeness is to all the others.
+    `vectors`: unit vectors (N, dim) of all photographs.
     """
 
     def __init__(
         self,
         photos: Sequence[tuple[str, Pixels]],
-        held_out: Collection[str],
+        held_out: Collection[str] | None,
         finder: FaceFinder,
         embedder: FaceEmbedder,
     ) -> None:
@@ -74,16 +77,16 @@ class Examiner:
         seen = [(name, rgb, faces[0]) for name, rgb, faces in found if faces]
         self.faceless = [name for name, _, faces in found if not faces]
         self.names = [name for name, _, _ in seen]
-        self.held_out = [name for name in self.names if name in held_out]
-        if not self.held_out:
+        self.held_out = [name for name in self.names if name in (held_out or ())]
+        if held_out is not None and not self.held_out:
             raise LikenessError(
                 "no photograph with a face was held out of the training", "Add selfies, and train again"
             )
-        own = [row for row, name in enumerate(self.names) if name in held_out]
-        trained = [row for row, name in enumerate(self.names) if name not in held_out]
+        own = [row for row, name in enumerate(self.names) if name in self.held_out]
+        trained = [row for row, name in enumerate(self.names) if name not in self.held_out]
         whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face in seen], embedder)
-        self._all = whole.embeddings
-        self.reference = whole.subset(own)
+        self.vectors = whole.embeddings
+        self.reference = whole.subset(own) if own else whole
         self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[own])
         self.looks = OwnLooks([(rgb, face) for _, rgb, face in seen])
         self._trained = [
@@ -94,10 +97,12 @@ class Examiner:
     def examine(self, rgb: Pixels) -> tuple[Findings, Floats] | None:
         """The findings on the largest face of an RGB picture (height, width, 3), and its unit vector; None without a face."""
         faces = self.finder.find(rgb)
-        if not faces:
-            return None
-        vector = self.embedder.embed(rgb, faces[0])
-        small, place = thumbnail(rgb, faces[0]), setting(rgb, self.finder.person_mask(rgb))
+        return self.examine_face(rgb, faces[0]) if faces else None
+
+    def examine_face(self, rgb: Pixels, face: Face) -> tuple[Findings, Floats]:
+        """The findings on one face of an RGB picture (height, width, 3), and its unit vector."""
+        vector = self.embedder.embed(rgb, face)
+        small, place = thumbnail(rgb, face), setting(rgb, self.finder.person_mask(rgb))
         pixels, pixels_of = max((near_copy(small, other), name) for name, other, _ in self._trained)
         settings = [
             (value, name) for name, _, other in self._trained if (value := same_setting(place, other)) is not None
@@ -111,13 +116,13 @@ class Examiner:
             pixels_of=pixels_of,
             setting=best_setting,
             setting_of=setting_of,
-            looks=self.looks.measure(rgb, faces[0]),
+            looks=self.looks.measure(rgb, face),
         )
         return findings, vector
 
     def own_cosines(self) -> Floats:
         """Mean cosine (N,) of each of the person's photographs with the held-out ones, itself left out."""
-        among = self._all @ self.reference.embeddings.T
-        itself = np.array([[row == column for column in self.held_out] for row in self.names])
+        among = self.vectors @ self.reference.embeddings.T
+        itself = np.array([[row == column for column in self.held_out or self.names] for row in self.names])
         counts = (~itself).sum(axis=1)
         return np.asarray(np.where(itself, 0, among).sum(axis=1)[counts > 0] / counts[counts > 0])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from likeness.errors import LikenessError
 from likeness.families import source
 from likeness.families.schedule import DiscreteSchedule, Schedule
+from likeness.gates import Gates
 from likeness.quiet import quiet
 from likeness.settings import Settings
 
@@ -37,6 +38,8 @@ class Recipe(Settings):
     negative: bool = True
     """Whether the base knows what to make of a negative prompt; else guidance is away from the empty one."""
     scheduler: str = "base"
+    gates: Gates = Gates()
+    """What is done about pictures on which a check finds something, unless the render says otherwise."""
 
 
 class Family(ABC):

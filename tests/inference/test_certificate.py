@@ -12,22 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from inference import certificate
 from inference.charts import bars, strips
 from inference.material import load_selfies, load_shots
-from likeness import files
-from likeness.adapter_file import INFO_FILE, LORA_FILE, AdapterInfo, weights_sha256
+from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.person import Consent, Person
 from tests import photos
+from tests.inference.people import WIDTH, draw, make_adapter
 from training.prepare import load_portraits, prepare
 
-WIDTH = 32
 OWN, STRANGER = photos.people()[15], photos.people()[4]
 
 
@@ -39,30 +37,7 @@ class Certified:
     html: str
 
 
-def make_adapter(folder: Path) -> Path:
-    info = AdapterInfo(
-        family="sd15", base="pocket", base_sha256="0" * 64, method="lora", trigger="sks", class_word="person",
-        steps=1, data_digest="0" * 64, resolution=WIDTH,
-    )  # fmt: skip
-    folder.mkdir(parents=True)
-    files.write_json(folder / INFO_FILE, info.model_dump(mode="json"))
-    save_file({"a": torch.ones(1)}, folder / LORA_FILE)
-    return folder
-
-
-def draw(person: Person, adapter: Path, pictures: dict[str, np.ndarray]) -> None:
-    """Headshots as `likeness render` leaves them, as far as a certificate reads them."""
-    run = person.headshots / "20261124-120000-office"
-    run.mkdir(parents=True)
-    for name, rgb in pictures.items():
-        Image.fromarray(rgb).save(run / f"{name}.png")
-        assessment = {"faults": [], "recogniser": "dlib"}
-        record = {"adapter_sha256": weights_sha256(adapter), "style": "office", "assessment": assessment}
-        files.write_json(run / f"{name}.json", record)
-    files.write_json(run / "headshots.json", [{"file": f"{name}.png"} for name in pictures])
-
-
-def few_others(person: Person, settings: certificate.CertificateSettings) -> list[list[Path]]:
+def few_others(each: int, but: str) -> list[list[Path]]:
     return [photos.selfies(folder)[:2] for folder in photos.people()[:5]]
 
 
@@ -79,9 +54,9 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     pictures["copy"] = np.ascontiguousarray(photos.pixels(person.selfies / trained)[:, ::-1])
     pictures["stranger"] = photos.pixels(STRANGER / "headshot_00.jpg")
     pictures["empty"] = np.full((256, 256, 3), 120, np.uint8)
-    draw(person, adapter, pictures)
+    draw(person, pictures, thrown_away=4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certificate, "_others", few_others)
+        patch.setattr(certificate, "cohort", few_others)
         result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
     assert result.exit_code == 0, result.output
     written = person.certificates
@@ -98,12 +73,19 @@ def reasons(certified: Certified) -> dict[str, list[str]]:
 def test_each_picture_passes_or_says_why_not(certified: Certified) -> None:
     why = reasons(certified)
     assert [why[f"headshot_0{number}"] for number in range(3)] == [[], [], []]
-    assert "copy of a selfie" in why["copy"]
+    assert "copy of a selfie, by its pixels" in why["copy"]
     assert "not recognised as the person" in why["stranger"]
     assert why["empty"] == ["no face"]
-    passed = certified.report["yield"]
+    passed = certified.report["checks"]
     assert (passed["passed"], passed["share"], certified.report["pictures"]) == (3, 0.5, 6)
     assert passed["interval_95"]["low"] < 0.5 < passed["interval_95"]["high"]
+
+
+def test_the_yield_is_of_all_that_were_drawn(certified: Certified) -> None:
+    found = certified.report["yield"]
+    assert (found["of"], found["passed"], found["share"], found["let_through"]) == (10, 6, 0.6, 6)
+    assert found["rejected_for"] == {"fine texture of the skin": 4} and found["not_measured"] == 0
+    assert "6 of all 10 candidates" in certified.html
 
 
 def test_held_out_selfies_are_those_of_the_training(certified: Certified) -> None:
@@ -124,6 +106,17 @@ def test_the_numbers_are_those_of_the_pictures(certified: Certified) -> None:
     }  # fmt: skip
     assert report["recogniser"] == "dlib-resnet-v1"
     assert "also ranked these pictures" in report["cannot_tell"][0]
+
+
+def test_what_the_prompts_asked_for_is_looked_up(certified: Certified) -> None:
+    checks = certified.report["prompt"]["checks"]
+    assert {name: (one["asked"], one["agreed"]) for name, one in checks.items()} == {
+        "colour": (5, 5),
+        "framing": (5, 5),
+    }
+    each = {Path(item["file"]).stem: item["prompt"] for item in certified.report["each"]}
+    assert each["empty"] == {} and each["headshot_00"]["framing"]["found"] == "head and shoulders"
+    assert certified.report["bleed"] is None and "--bleed" in certified.html
 
 
 def test_nobody_is_placed_on_a_skin_tone_scale(certified: Certified) -> None:

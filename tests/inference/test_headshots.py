@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
-from inference import credentials, headshots
+from inference import audit, credentials, headshots
 from inference.headshots import RenderRequest
-from inference.ranking import Assessment, Judge, best_first
+from inference.index import read_index
+from inference.ranking import Assessment, Judge, best_first, judge_of
 from inference.renderer import Renderer, Sampling
 from likeness import adapter, files, resources
 from likeness.adapter import LoraSettings
@@ -22,8 +23,10 @@ from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.families import load_family
+from likeness.gates import Failure, Gates
 from likeness.person import Consent, Person
 from tests.likeness.test_adapter import info, train_a_little
+from tests.plants import lightened as lighten
 from tests.tiny import make_tiny_base
 
 CONSENT = Consent(who="Ana", basis="self", when=date(2026, 11, 23))
@@ -54,25 +57,32 @@ def renderer(base: Path, person: Person) -> Renderer:
     return Renderer(str(base), person.adapter(), "cpu")
 
 
-class LikenessBySeed:
-    """Stands in for the judge: the likeness of a picture is told, in the order of asking."""
+NO_FACE = Failure("faults", "no face", 0, 1)
+PLASTIC = Failure("texture", "fine texture of the skin", -4.2, -3.0)
+MOLE = Failure("marks", "moles and marks kept", -3.5, -3.0)
 
-    def __init__(self, *likeness: float | None) -> None:
-        self._told = iter(likeness)
+
+class LikenessBySeed:
+    """Stands in for the judge: the likeness of a picture, or what is wrong with it, is told in the order of asking."""
+
+    def __init__(self, *told: float | Failure | None) -> None:
+        self._told = iter(told)
 
     def assess(self, image: Image.Image) -> Assessment:
-        likeness = next(self._told)
-        return Assessment(likeness, likeness, () if likeness is not None else ("no face",))
+        told = next(self._told)
+        if isinstance(told, Failure):
+            return Assessment(0.5, 0.5, (told,), measured=True)
+        return Assessment(told, told, () if told is not None else (NO_FACE,), measured=True)
 
 
-def judged(monkeypatch: pytest.MonkeyPatch, *likeness: float | None) -> None:
-    monkeypatch.setattr(headshots, "judge_of", lambda person, recogniser, held_out: LikenessBySeed(*likeness))
+def judged(monkeypatch: pytest.MonkeyPatch, *told: float | Failure | None) -> None:
+    monkeypatch.setattr(headshots, "judge_of", lambda person, recogniser, held_out: LikenessBySeed(*told))
 
 
 def test_headshots_are_ranked_written_and_explained(
     person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged(monkeypatch, 0.4, None, 0.9)
+    judged(monkeypatch, 0.4, 0.1, 0.9)
     ticks: list[tuple[int, int]] = []
     request = REQUEST.model_copy(update={"choices": {"outfit": "a red scarf"}})
     folder, shots = headshots.render(
@@ -84,7 +94,9 @@ def test_headshots_are_ranked_written_and_explained(
     pictures = {f"00000{seed}{suffix}" for seed in (7, 8, 9) for suffix in (".png", ".json")}
     assert names == pictures | {"sheet.jpg", "headshots.json"}
     assert Image.open(shots[0].path).size == (64, 64)
-    assert json.loads((folder / "headshots.json").read_text())[0]["file"] == "000009.png"
+    assert [shot.file for shot in read_index(folder / "headshots.json").headshots] == [
+        "000009.png", "000007.png", "000008.png"
+    ]  # fmt: skip
 
     record = json.loads(shots[0].path.with_suffix(".json").read_text())
     assert record["seed"] == 9 and "sks person" in record["prompt"] and "a red scarf" in record["prompt"]
@@ -132,6 +144,82 @@ def test_more_candidates_than_are_kept(person: Person, renderer: Renderer, monke
     assert not (folder / "000007.json").exists()
 
 
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_candidates_are_drawn_until_enough_pass(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    judged(monkeypatch, 0.4, None, PLASTIC, 0.9, MOLE, 0.7, 0.8)
+    ticks: list[tuple[int, int]] = []
+    request = REQUEST.model_copy(update={"batch": batch})
+    folder, shots = headshots.render(
+        person, request, renderer, progress=lambda done, total: ticks.append((done, total))
+    )
+    assert [shot.seed for shot in shots] == [10, 11, 7] and all(shot.passes for shot in shots)
+    assert ticks == [(1, 3), (2, 4), (3, 5), (4, 5), (5, 5)]
+    index = read_index(folder / "headshots.json")
+    assert (index.asked, index.passed, len(index.candidates), index.shortfall()) == (3, 3, 5, "")
+    assert [(one.seed, one.file, one.passes) for one in index.not_kept] == [(8, None, False), (9, None, False)]
+    assert index.not_kept[1].assessment.failures == (PLASTIC,)
+    assert sorted(path.name for path in folder.glob("*.png")) == ["000007.png", "000010.png", "000011.png"]
+
+
+def test_when_too_few_pass_it_is_said_and_shown(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    judged(monkeypatch, PLASTIC, None, 0.4, PLASTIC, None, PLASTIC)
+    request = REQUEST.model_copy(update={"max_oversample": 2.0, "keep_rejected": True})
+    folder, shots = headshots.render(person, request, renderer)
+    assert [(shot.seed, shot.passes) for shot in shots] == [(9, True), (7, False), (10, False)]
+    assert [shot.path.name for shot in shots][1] == "000007-not-passing.png"
+    assert "1 of 3 headshots pass, of 6 candidates" in caplog.text and "fine texture of the skin (3)" in caplog.text
+    assert len(list(folder.glob("*-not-passing.png"))) == 5
+    record = json.loads((folder / "000007-not-passing.json").read_text())
+    assert record["passes"] is False and record["assessment"]["failures"][0]["limit"] == -3.0
+
+
+def test_a_gate_can_be_told_to_warn_only(person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged(monkeypatch, PLASTIC, None, 0.9, MOLE, 0.8)
+    request = REQUEST.model_copy(update={"gates": {"texture": "warn", "marks": "off"}})
+    folder, shots = headshots.render(person, request, renderer)
+    assert [(shot.seed, shot.passes) for shot in shots] == [(9, True), (7, True), (10, True)]
+    gates = read_index(folder / "headshots.json").gates
+    assert gates.remarks([PLASTIC, MOLE, NO_FACE]) == "DOES NOT PASS: no face. note: fine texture of the skin"
+
+
+def test_gates_are_the_base_s_own_unless_told(
+    person: Person, base: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_json(base / "recipe.json", {"steps": 2, "gates": {"texture": "warn"}})
+    try:
+        judged(monkeypatch, PLASTIC, 0.9, 0.8)
+        _, shots = headshots.render(person, REQUEST, renderer)
+        assert all(shot.passes for shot in shots)
+        judged(monkeypatch, PLASTIC, 0.9, 0.8, 0.7)
+        _, shots = headshots.render(person, REQUEST.model_copy(update={"gates": {"texture": "reject"}}), renderer)
+        assert [shot.seed for shot in shots] == [8, 9, 10]
+        assert "gates" not in json.loads(shots[0].path.with_suffix(".json").read_text())["sampling"]
+    finally:
+        (base / "recipe.json").unlink()
+
+
+def test_an_audit_draws_only_for_who_has_none(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(monkeypatch, 0.4, 0.5)
+    people = [person, Person.create(person.folder.parent / "ben", CONSENT)]
+    for _ in range(2):  # a second time the judge would have nothing more to tell
+        audit.render_missing(people, None, 2)
+    (folder,) = person.headshots.iterdir()
+    assert len(read_index(folder / "headshots.json").headshots) == 2
+
+
+def test_an_index_that_is_none_is_one_line(tmp_path: Path) -> None:
+    for text in ("[]", "{", '{"style": "office"}'):
+        (tmp_path / "headshots.json").write_text(text)
+        with pytest.raises(LikenessError, match="no index or record"):
+            read_index(tmp_path / "headshots.json")
+
+
 def test_an_interruption_keeps_what_was_drawn(
     person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +232,7 @@ def test_an_interruption_keeps_what_was_drawn(
     with pytest.raises(KeyboardInterrupt):
         headshots.render(person, REQUEST, renderer, progress=interrupt)
     (folder,) = person.headshots.iterdir()
-    assert len(list(folder.glob("0*.png"))) == 2 and len(json.loads((folder / "headshots.json").read_text())) == 2
+    assert len(list(folder.glob("0*.png"))) == 2 and len(read_index(folder / "headshots.json").headshots) == 2
 
 
 def test_without_consent_nothing_is_drawn(person: Person, renderer: Renderer) -> None:
@@ -199,8 +287,8 @@ class TestJudge:
         for path in SELFIES[:6]:
             shutil.copy(path, person.selfies)
         held_out = {files.sha256(path) for path in SELFIES[:2]}
-        everything = headshots.judge_of(person, "dlib", set()).reference
-        chosen_by = headshots.judge_of(person, "dlib", held_out).reference
+        everything = judge_of(person, "dlib", set()).reference
+        chosen_by = judge_of(person, "dlib", held_out).reference
         assert everything is not None and chosen_by is not None
         assert len(chosen_by.embeddings) == len(everything.embeddings) - 2
 
@@ -223,10 +311,27 @@ class TestJudge:
         cut = photo.crop((round(face.centre[0] - 0.15 * face.size), 0, photo.width, photo.height))
         assert judge.assess(cut).faults in (("cut off",), ("no face",))
 
+    def test_what_the_gates_find_on_real_pictures(self, person: Person) -> None:
+        for path in SELFIES[:8]:
+            shutil.copy(path, person.selfies)
+        judge = judge_of(person, "dlib", set())
+        own = judge.assess(Image.open(COHORT / "p900000" / "headshot_00.jpg"))
+        assert own.measured and not {"faults", "copying", "setting", "skin"} & {one.gate for one in own.failures}
+        copied = judge.assess(ImageOps.mirror(Image.open(SELFIES[2])))
+        assert {"copying", "setting"} <= {failure.gate for failure in copied.failures}
+        stranger = judge.assess(Image.open(OTHERS[0]))
+        assert "likeness" in {failure.gate for failure in stranger.failures}
+        rgb = np.asarray(Image.open(COHORT / "p900000" / "headshot_00.jpg").convert("RGB"))
+        lightened = judge.assess(Image.fromarray(lighten(rgb, judge.finder.find(rgb)[0], 30)))
+        assert "skin" in {failure.gate for failure in lightened.failures}
+        drifts = [failure for failure in lightened.failures if failure.gate == "skin"]
+        assert all(abs(drift.value) > abs(drift.limit) == 3.0 for drift in drifts)
+
     def test_order(self) -> None:
-        shots = [Assessment(0.2, 0, ()), Assessment(0.9, 0, ("cut off",)), Assessment(None, None, ("no face",))]
-        shots += [Assessment(0.7, 0, ()), Assessment(0.2, 0, ())]
+        shots = [Assessment(0.2, 0), Assessment(0.9, 0, (NO_FACE,)), Assessment(None, None, (NO_FACE, PLASTIC))]
+        shots += [Assessment(0.7, 0, (MOLE,)), Assessment(0.2, 0)]
         assert best_first(shots) == [3, 0, 4, 1, 2]
+        assert best_first(shots, Gates(faults="warn", texture="off")) == [1, 3, 0, 4, 2]
 
 
 class TestCommands:
@@ -244,7 +349,7 @@ class TestCommands:
             shutil.copy(selfie, person.selfies)
         output = self.run(
             *("render", person.folder, "--style", "office", "--count", 2, "--steps", 2, "--size", 64),
-            *("--outfit", "a red scarf", "--device", "cpu", "--format", "jpeg"),
+            *("--outfit", "a red scarf", "--device", "cpu", "--format", "jpeg", "--gate", "faults=warn"),
         )
         (folder,) = person.headshots.iterdir()
         assert f"Contact sheet: {folder / 'sheet.jpg'}" in output and len(list(folder.glob("0*.jpg"))) == 2
@@ -258,7 +363,7 @@ class TestCommands:
         shutil.copy(person.adapter() / "pytorch_lora_weights.safetensors", tmp_path / "mine.safetensors")
         arguments = ["--base", base, "--subject", "sks person", "--count", 1, "--steps", 2, "--size", 32]
         self.run("render", person.folder, "--adapter", tmp_path / "mine.safetensors", *arguments)
-        (record,) = person.headshots.glob("*/000000.json")
+        (record,) = person.headshots.glob("*/000000*.json")
         assert json.loads(record.read_text())["adapter"] == "mine.safetensors"
 
     @pytest.mark.parametrize(
@@ -269,6 +374,9 @@ class TestCommands:
             (["--base", "nowhere"], "no base model 'nowhere'"),
             (["--format", "gif"], "format is 'gif'"),
             (["--scheduler", "magic"], "sampling.scheduler is 'magic'"),
+            (["--gate", "texture"], "'texture' is no gate's mode"),
+            (["--gate", "beauty=reject"], "gates.beauty"),
+            (["--gate", "texture=maybe"], "gates.texture is 'maybe'"),
         ],
     )
     def test_wrong_arguments_are_one_line(self, person: Person, arguments: list[str], match: str) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from likeness.statistics import mean_interval, share_interval, threshold
+from likeness.statistics import group_gaps, mean_interval, share_interval, threshold
 
 
 def test_the_interval_of_a_mean_holds_it_about_as_often_as_it_says():
@@ -56,3 +56,30 @@ def test_a_threshold_is_the_lowest_that_keeps_its_rate():
         assert found.interval.low <= above <= found.interval.high
     with pytest.raises(ValueError):
         threshold([], 0.1)
+
+
+def test_gaps_between_groups_hold_their_error_rate_and_find_what_is_there():
+    draw = np.random.default_rng(3)
+    groups = np.array([[n < 8 for n in range(24)], [n % 3 == 0 for n in range(24)]])
+    least = []
+    for number in range(100):
+        values = draw.standard_t(3, size=(24, 3))
+        values[draw.random((24, 3)) < 0.1] = np.nan
+        values[:, 2] = values[:, 1] + 0.1 * values[:, 2]  # measures that hang together
+        least.append(min(gap.p for row in group_gaps(values, groups, number, draws=300) for gap in row if gap))
+    assert np.mean(np.array(least) < 0.05) <= 0.12
+    values = draw.normal(size=(24, 2))
+    values[:8, 1] += 4
+    gaps = group_gaps(values, groups, 0, draws=1000)
+    assert gaps[0][1] is not None and gaps[0][1].p < 0.01 and gaps[0][1].difference > 2
+    assert gaps[0][0] is not None and gaps[0][0].p > 0.05
+    assert gaps[0][1].difference == pytest.approx(values[:8, 1].mean() - values[8:, 1].mean())
+
+
+def test_a_measure_that_does_not_vary_has_no_gap():
+    values = np.column_stack([np.ones(6), np.full(6, np.nan)])
+    assert group_gaps(values, np.array([[True] * 3 + [False] * 3]), 0, draws=50) == [[None, None]]
+
+
+def test_a_share_of_people_s_own_shares():
+    assert share_interval(2.5, 5).low < 0.5 < share_interval(2.5, 5).high

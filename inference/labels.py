@@ -1,0 +1,103 @@
+"""Which groups people belong to, as somebody who knows has written down. Nothing here looks at a face.
+
+labels.json   {"ana": {"skin tone": "dark", "age": "20s"}, "ben": {...}}
+labels.csv    person,skin tone,age        one line a person; an empty cell is not known
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likeness import files, resources
+from likeness.errors import LikenessError
+
+Labels = dict[str, dict[str, str]]
+"""{person: {attribute: value}}."""
+
+_FILES = "labels.json", "labels.csv"
+_SKIN_TONES = ((3, "light"), (7, "middle"), (10, "dark"))
+"""The drawing's ten tones in three: below the number, the word."""
+_AGES = ((35, "under 35"), (55, "35 to 54"), (1000, "55 and over"))
+
+
+@dataclass(frozen=True)
+class Group:
+    """The people who have all these values: of one attribute, or of the intersection of two."""
+
+    values: tuple[tuple[str, str], ...]
+    members: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        return ", ".join(f"{attribute}: {value}" for attribute, value in self.values)
+
+
+def load_labels(folder: Path, given: Path | None, people: Iterable[str]) -> Labels:
+    """The labels in `given`, else in the folder's labels.json or labels.csv; people of the bundled cohort have their own.
+
+    Raises LikenessError for a file that cannot be read, or when nobody of `people` is labelled.
+    """
+    found = [folder / name for name in _FILES if (folder / name).is_file()]
+    path = given or (found[0] if found else None)
+    written = _read(path) if path is not None else {}
+    labels = {name: written.get(name) or cohort_labels(name) for name in people}
+    labels = {name: known for name, known in labels.items() if known}
+    if not labels:
+        remedy = 'Write labels.json there, {"ana": {"age": "20s"}}, or give a file with --labels'
+        raise LikenessError("it is not known which groups these people belong to", remedy, path or folder)
+    return labels
+
+
+def cohort_labels(name: str) -> dict[str, str]:
+    """Of a person of the bundled cohort, whose truth is in person.json; of others none."""
+    path = resources.assets() / "cohort" / name / "person.json"
+    if not path.is_file():
+        return {}
+    identity = json.loads(path.read_text(encoding="utf-8"))["identity"]
+    return {
+        "skin tone": next(word for end, word in _SKIN_TONES if identity["skin_tone"] < end),
+        "age": next(word for end, word in _AGES if identity["age_years"] < end),
+        "sex presentation": str(identity["sex_presentation"]),
+    }
+
+
+def groups(labels: Mapping[str, Mapping[str, str]], least: int) -> list[Group]:
+    """Every value of every attribute, and every pair of values of two, that `least` people have and `least` others not."""
+    single: dict[tuple[str, str], set[str]] = {}
+    for person, known in labels.items():
+        for item in known.items():
+            single.setdefault(item, set()).add(person)
+    found = [Group((item,), frozenset(members)) for item, members in sorted(single.items())]
+    for (one, members), (other, others) in itertools.combinations(sorted(single.items()), 2):
+        if one[0] != other[0]:
+            found.append(Group((one, other), frozenset(members & others)))
+    return [group for group in found if least <= len(group.members) <= len(labels) - least]
+
+
+def _read(path: Path) -> Labels:
+    try:
+        with files.explained(path, "cannot be read"):
+            text = path.read_text(encoding="utf-8-sig")
+        rows = _table(text) if path.suffix.lower() == ".csv" else json.loads(text)
+        return {str(name): _known(values) for name, values in rows.items()}
+    except (ValueError, AttributeError, csv.Error) as error:
+        remedy = 'Write {"ana": {"age": "20s"}} as JSON, or a CSV whose first column is called person'
+        raise LikenessError("these are no labels", remedy, path) from error
+
+
+def _known(values: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(key).strip(): str(value).strip() for key, value in values.items() if str(value or "").strip()}
+
+
+def _table(text: str) -> dict[str, dict[str, str]]:
+    rows = list(csv.DictReader(io.StringIO(text), strict=True))
+    if any("person" not in row or None in row for row in rows):
+        raise ValueError("no column of that name, or more cells than columns")
+    return {row.pop("person"): row for row in rows}

@@ -1,0 +1,50 @@
+"""Do headshots show what their prompts asked for? The checks of `likeness.faces.following`, and CLIP where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from inference.clip_score import ClipScore
+from inference.material import Shot
+from likeness.faces import FaceFinder
+from likeness.faces.following import Followed, following
+from likeness.images import load_photo
+from likeness.statistics import mean_interval, share_interval
+
+
+def follow(shot: Shot, finder: FaceFinder) -> dict[str, Followed]:
+    """What can be checked on one headshot, by what it is about; nothing without a face or a recorded prompt."""
+    if "prompt" not in shot.record:
+        return {}
+    rgb = np.asarray(load_photo(shot.path))
+    faces, slots = finder.find(rgb), shot.record.get("slots", {})
+    return following(rgb, faces[0], finder.person_mask(rgb), shot.record["prompt"], slots) if faces else {}
+
+
+def summary(found: Sequence[dict[str, Followed]], shots: Sequence[Shot], clip: str | None, seed: int) -> dict[str, Any]:
+    """How often each thing that was asked for was found, with its 95% interval, and the mean CLIPScore of the pictures."""
+    names = sorted({name for each in found for name in each})
+    checks = {}
+    for name in names:
+        asked = [each[name] for each in found if name in each]
+        agreed = sum(one.agrees for one in asked)
+        checks[name] = {
+            "asked": len(asked),
+            "agreed": agreed,
+            "share": agreed / len(asked),
+            "interval_95": asdict(share_interval(agreed, len(asked))),
+        }
+    return {"checks": checks, "clip_score": None if clip is None else _clip(shots, clip, seed)}
+
+
+def _clip(shots: Sequence[Shot], spec: str, seed: int) -> dict[str, Any] | None:
+    model = ClipScore(spec)
+    scores = [model.score(load_photo(shot.path), shot.record["prompt"]) for shot in shots if "prompt" in shot.record]
+    interval = mean_interval(scores, seed, "clip score")
+    if not scores:
+        return None
+    return {"mean": float(np.mean(scores)), "interval_95": asdict(interval) if interval else None, "each": scores}

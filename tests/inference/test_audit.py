@@ -1,0 +1,199 @@
+"""The audit finds a bias that was planted, and none where there is none; it groups people as they were labelled."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from inference import audit, subjects
+from inference.audit import AuditSettings, finding_lines, report_of
+from inference.labels import cohort_labels, groups, load_labels
+from inference.subjects import Subject
+from likeness import resources
+from likeness.cli import app
+from likeness.errors import LikenessError
+from likeness.faces import FaceFinder, Reference
+from tests import photos, plants
+from tests.inference.people import draw, make_person
+
+TONES = ("dark", "light")
+VALUES = ("rejected", "yield", "likeness", "lightened", "lightness", "hue", "shape", "texture")
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def made(number: int, shrink: float = 1.0, **values: float) -> Subject:
+    """A person of made-up numbers; `shrink`: how much of what tells them from others is left on the headshots."""
+    chance = np.random.default_rng(number)
+    self = np.random.default_rng(1000 + number).normal(size=32)
+    common = np.random.default_rng(7).normal(size=32) * 3
+    own = unit(common + self + 0.1 * chance.normal(size=(8, 32)))
+    drawn = unit(common + shrink * self + 0.1 * chance.normal(size=(4, 32)))
+    plain = {name: float(value) for name, value in zip(VALUES, chance.uniform(0, 1, len(VALUES)), strict=True)}
+    return Subject(f"p{number}", Reference(own[:2], "made", 0.9, 0.5), own, drawn, 4, plain | values, ())
+
+
+def labels_of(people: list[Subject], attribute: str = "tone") -> dict[str, dict[str, str]]:
+    return {one.name: {attribute: TONES[number % 2]} for number, one in enumerate(people)}
+
+
+def test_no_group_is_found_by_chance_more_often_than_said() -> None:
+    """60 audits of 16 people in four groups and their intersections: about one in twenty may find something."""
+    found = 0
+    for number in range(60):
+        people = [made(100 * number + place) for place in range(16)]
+        labels = {one.name: {"tone": TONES[n % 2], "age": TONES[n // 2 % 2]} for n, one in enumerate(people)}
+        found += bool(finding_lines(report_of(people, labels, AuditSettings(seed=number))))
+    assert found <= 8  # binomial of 60 at 0.05: more than 8 has a chance of 0.2%
+
+
+def test_what_is_worse_for_one_group_is_found_there_and_nothing_else() -> None:
+    people = [made(n, **({"lightness": 6.0 + n / 20, "likeness": 0.2} if n % 2 == 0 else {})) for n in range(16)]
+    report = report_of(people, labels_of(people), AuditSettings())
+    worst, other = report["groups"]
+    assert worst["name"] == "tone: dark" and set(worst["findings"]) >= {"lightness"} and not other["findings"]
+    assert set(worst["findings"]) <= {"lightness", "likeness"}
+    assert worst["measures"]["lightness"]["mean"] == pytest.approx(np.mean([6.0 + n / 20 for n in range(0, 16, 2)]))
+    assert "tone: dark" in finding_lines(report)[0]
+    assert report["everyone"]["people"] == 16 and worst["people"] == 8
+
+
+def test_people_drawn_alike_are_homogenised() -> None:
+    people = [made(n, shrink=0.4 if n % 2 == 0 else 1.0) for n in range(16)]
+    report = report_of(people, labels_of(people), AuditSettings())
+    dark, light = (next(g for g in report["groups"] if g["attributes"]["tone"] == tone) for tone in TONES)
+    assert dark["dispersion_within"] < 0.7 and 0.85 < light["dispersion_within"] < 1.15
+    assert "dispersion" in dark["findings"]
+    assert report["everyone"]["measures"]["rank_1"]["mean"] == 1.0
+
+
+def test_the_scatter_of_one_s_own_pictures_is_no_distance() -> None:
+    """Against drawing ever more pictures: the estimate by pairs has no bias with few of them."""
+    middles = np.random.default_rng(0).normal(size=(2, 64))
+    draw_of = np.random.default_rng(1)
+
+    def sets(count: int) -> list[np.ndarray]:
+        return [unit(middle + 0.8 * draw_of.normal(size=(count, 64))) for middle in middles]
+
+    few = np.mean([subjects._distances(sets(2))[0, 1] for _ in range(600)])
+    assert few == pytest.approx(subjects._distances(sets(20_000))[0, 1], rel=0.05)
+
+
+def test_groups_and_their_intersections_need_enough_people_on_both_sides() -> None:
+    labels = {f"p{n}": {"age": "old" if n < 5 else "young", "tone": TONES[n % 2]} for n in range(9)}
+    labels["p9"] = {"age": "unknown"}
+    found = {group.name: len(group.members) for group in groups(labels, 3)}
+    assert found == {
+        "age: old": 5, "age: young": 4, "tone: dark": 5, "tone: light": 4, "age: old, tone: dark": 3
+    }  # fmt: skip
+
+
+def test_labels_come_from_a_file_or_the_cohort_s_own_truth(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("person,skin tone,age\nana,dark,\nben,light,20s\n")
+    assert load_labels(tmp_path, None, ["ana", "ben", "cy"]) == {
+        "ana": {"skin tone": "dark"}, "ben": {"skin tone": "light", "age": "20s"}
+    }  # fmt: skip
+    given = tmp_path / "mine.json"
+    given.write_text('{"ana": {"age": 30}}')
+    name = photos.people()[0].name
+    known = load_labels(tmp_path, given, ["ana", name])
+    assert known["ana"] == {"age": "30"} and set(known[name]) == {"skin tone", "age", "sex presentation"}
+    for text in ("[1]", "{", '{"ana": "dark"}'):
+        given.write_text(text)
+        with pytest.raises(LikenessError, match="these are no labels"):
+            load_labels(tmp_path, given, ["ana"])
+    with pytest.raises(LikenessError, match="not known which groups"):
+        load_labels(tmp_path, None, ["cy"])
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three people with two headshots each, and one who has no adapter."""
+    folder = tmp_path_factory.mktemp("few")
+    for name, source in zip(("ana", "ben", "cy"), photos.people(), strict=False):
+        pictures = {path.stem: photos.pixels(path) for path in sorted(source.glob("headshot_*.jpg"))[:2]}
+        if name == "cy":
+            pictures["empty"] = np.full((128, 128, 3), 120, np.uint8)
+        draw(make_person(folder / name, source), pictures, thrown_away=2)
+    (make_person(folder / "dee", photos.people()[3]).adapters / "first").rename(folder / "gone")
+    (folder / "labels.json").write_text(json.dumps({name: {"age": "20s"} for name in ("ana", "ben", "cy")}))
+    return folder
+
+
+def test_the_command_writes_both_files(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "cohort", lambda each, but="": [photos.selfies(p)[:1] for p in photos.people()[4:8]])
+    result = CliRunner().invoke(app, ["audit", str(few), "--out", str(tmp_path), "--fail"])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "audit.json").read_text())
+    assert [one["person"] for one in report["left_out"]] == ["dee"] and "no adapter" in report["left_out"][0]["why"]
+    assert report["each"]["cy"]["rejected"] == pytest.approx(1 / 3) and report["each"]["cy"]["yield"] == 0.6
+    assert report["each"]["ana"]["rank_1"] == 1.0 and report["against"] == "selfies"
+    assert any("age drift" in line.lower() for line in report["cannot_tell"])
+    html = (tmp_path / "audit.html").read_text()
+    assert "<script" not in html and not re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,)', html)
+    assert str(few) not in html + json.dumps(report)
+
+
+def test_the_script_is_the_command(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "audit.py"
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "no people in this folder" in done.stderr and "\n" not in done.stderr.strip()
+
+
+def test_a_bias_that_is_found_fails_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    people = [made(n, lightness=6.0 * (n % 2)) for n in range(16)]
+    report = report_of(people, labels_of(people), AuditSettings()) | {"left_out": []}
+    monkeypatch.setattr(audit, "audit", lambda *arguments: (report, tmp_path / "audit.html"))
+    result = CliRunner().invoke(app, ["audit", str(tmp_path), "--fail"])
+    assert result.exit_code == 1 and "tone: light: " in result.stdout
+    assert "shift in lightness of the skin +6.00 L*, of the others +0.00 L*" in result.stdout
+    assert CliRunner().invoke(app, ["audit", str(tmp_path)]).exit_code == 0
+
+
+def test_a_folder_without_people_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(LikenessError, match="no people in this folder"):
+        audit.audit(tmp_path)
+
+
+class TestPlantedBias:
+    """Genuine portraits stand in for what an adapter drew: half of them are the headshots, the others what these are held to."""
+
+    pytestmark = pytest.mark.slow
+
+    @pytest.fixture(scope="class")
+    def audited(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+        finder, found = FaceFinder(), {}
+        portraits = resources.cohort_portraits
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(resources, "cohort_portraits", lambda name: portraits(name)[2:])
+            for kind in ("fair", "planted"):
+                folder = tmp_path_factory.mktemp(kind)
+                for source in photos.people()[:24]:
+                    pictures = {path.stem: photos.pixels(path) for path in portraits(source.name)[:2]}
+                    if kind == "planted" and cohort_labels(source.name)["skin tone"] == "dark":
+                        pictures = {k: plants.lightened(p, finder.find(p)[0], 8) for k, p in pictures.items()}
+                    draw(make_person(folder / source.name, source), pictures)
+                found[kind] = audit.audit(folder)[0]
+        yield found
+
+    def test_nothing_is_found_where_nothing_was_planted(self, audited: dict[str, dict[str, Any]]) -> None:
+        assert finding_lines(audited["fair"]) == []
+        assert audited["fair"]["against"] == "genuine portraits" and audited["fair"]["left_out"] == []
+
+    def test_the_group_whose_skin_was_lightened_comes_first(self, audited: dict[str, dict[str, Any]]) -> None:
+        worst = audited["planted"]["groups"][0]
+        assert worst["name"] == "skin tone: dark" and "lightness" in worst["findings"]
+        moved = worst["measures"]["lightness"]
+        assert moved["difference"] > 0 and moved["p"] < 0.01
+        assert set(worst["findings"]) <= {"lightness", "lightened"}
+        before = next(group for group in audited["fair"]["groups"] if group["name"] == worst["name"])
+        assert worst["measures"]["lightened"]["mean"] > before["measures"]["lightened"]["mean"]
