@@ -75,7 +75,8 @@ def target(name: str) -> tuple[Indices, Vertices] | None:
     if not path.exists():
         return None
     with gzip.open(path, "rt", errors="replace") as lines:
-        rows = np.loadtxt((line for line in lines if line.strip()), comments="#", ndmin=2)
+        numbers = " ".join(line for line in lines if not line.startswith("#")).split()
+    rows = np.array(numbers, np.float64).reshape(-1, 4)
     return rows[:, 0].astype(np.int64), rows[:, 1:4]
 
 

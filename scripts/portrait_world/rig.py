@@ -15,10 +15,16 @@ from .mesh import Vertices, base
 Matrix = npt.NDArray[np.float64]
 
 
-class Rig(NamedTuple):
-    """`bones` in an order in which parents come first; `weights` (N, bones) sum to 1 for every vertex."""
+# Only these bones are ever turned; what hangs on any other follows the nearest of them above it.
+TURNED = (
+    "root", "clavicle.L", "clavicle.R", "upperarm01.L", "upperarm01.R", "neck01", "neck02", "head", "eye.L", "eye.R",
+)  # fmt: skip
 
-    bones: list[str]
+
+class Rig(NamedTuple):
+    """`bones` are TURNED, parents first, and `parents` theirs; `weights` (N, bones) sum to 1 for every vertex."""
+
+    bones: tuple[str, ...]
     parents: dict[str, str | None]
     heads: dict[str, str]
     joints: dict[str, list[int]]
@@ -30,27 +36,21 @@ def rig() -> Rig:
     folder = assets.source("mh") / "rigs"
     skeleton = json.loads((folder / "default.mhskel").read_text())
     table = json.loads((folder / "default_weights.mhw").read_text())["weights"]
-    parents = {name: bone["parent"] for name, bone in skeleton["bones"].items()}
-    bones: list[str] = []
+    above = {name: bone["parent"] for name, bone in skeleton["bones"].items()}
 
-    def visit(name: str) -> None:
-        if name not in bones:
-            if parents[name]:
-                visit(parents[name])
-            bones.append(name)
+    def nearest(bone: str | None) -> str | None:
+        return bone if bone is None or bone in TURNED else nearest(above[bone])
 
-    for name in parents:
-        visit(name)
-    weights = np.zeros((len(base().vertices), len(bones)))
+    weights = np.zeros((len(base().vertices), len(TURNED)))
     for name, entries in table.items():
-        if name in parents:
+        if name in above:
             for vertex, weight in entries:
                 if vertex < len(weights):
-                    weights[vertex, bones.index(name)] += weight
-    weights[weights.sum(1) < 1e-6, bones.index("root")] = 1
+                    weights[vertex, TURNED.index(nearest(name) or "root")] += weight
+    weights[weights.sum(1) < 1e-6, TURNED.index("root")] = 1
     weights /= weights.sum(1, keepdims=True)
-    heads = {name: bone["head"] for name, bone in skeleton["bones"].items()}
-    return Rig(bones, parents, heads, skeleton["joints"], weights)
+    heads = {name: skeleton["bones"][name]["head"] for name in TURNED}
+    return Rig(TURNED, {name: nearest(above[name]) for name in TURNED}, heads, skeleton["joints"], weights)
 
 
 def joint(vertices: Vertices, name: str) -> Vertices:
