@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+import itertools
 import numpy as np
 
 from . import mesh, rig
+from .expressions import EXPRESSIONS, REST, Expression, Pose
 from .identity import Identity
 from .mesh import Vertices
 from .rig import Matrix, rotation
@@ -22,40 +22,6 @@ LEFT_OUT = (
     "eye-scale", "head-fat", "head-age", "nose-compression", "neck-scale",
 )  # fmt: skip
 _AXES = ("caucasian", "asian", "african")  # file names of the mesh data; crude, and never used as words
-
-# Lids of the mean mesh are wide open; at rest they cover a part of the iris.
-REST = {"eye-left-closure": 0.17, "eye-right-closure": 0.17, "mouth-corner-puller": 0.06}
-EXPRESSIONS: dict[str, dict[str, float]] = {
-    "neutral": {},
-    "softsmile": {"mouth-corner-puller": 0.42, "eye-left-slit": 0.12, "eye-right-slit": 0.12},
-    "smile": {"mouth-corner-puller": 0.74, "eye-left-slit": 0.28, "eye-right-slit": 0.28},
-    "grin": {
-        "mouth-corner-puller": 0.66, "mouth-upward-retraction": 0.3, "mouth-open": 0.06, "eye-left-slit": 0.36,
-        "eye-right-slit": 0.36,
-    },
-    "serious": {"eyebrows-left-down": 0.3, "eyebrows-right-down": 0.3, "mouth-compression": 0.25},
-    "talk": {"mouth-parling": 0.32, "mouth-corner-puller": 0.2},
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Pose:
-    """Angles in degrees: yaw to the person's left, pitch down, roll to their right shoulder; gaze against the head."""
-
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    gaze: tuple[float, float] = (0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Expression:
-    """A named expression, how strong it is (1: as listed), how far lids are closed, and what else moves."""
-
-    name: str = "neutral"
-    amount: float = 1.0
-    lids: float = 0.0
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 def shape(who: Identity) -> Vertices:
@@ -125,7 +91,7 @@ def _macro(vertices: Vertices, who: Identity) -> None:
 
 def _between(value: float, *corners: tuple[float, str]) -> dict[str, float]:
     """Weights of the two named corners that a value lies between."""
-    for (low, below), (high, above) in zip(corners, corners[1:], strict=False):
+    for (low, below), (high, above) in itertools.pairwise(corners):
         if value <= high:
             part = float(np.clip((value - low) / (high - low), 0, 1))
             return {below: 1 - part, above: part}

@@ -83,7 +83,7 @@ class Identity:
     moles: tuple[Mole, ...]
 
     def asdict(self) -> dict[str, Any]:
-        return dict(_rounded(asdict(self)))
+        return dict(rounded(asdict(self)))
 
 
 def draw(number: int, **fixed: Any) -> Identity:
@@ -133,12 +133,12 @@ def _moles(rng: np.random.Generator) -> tuple[Mole, ...]:
     )
 
 
-def _rounded(value: Any) -> Any:
-    """Numbers at four digits: a picture never shows more."""
+def rounded(value: Any, digits: int = 4) -> Any:
+    """Numbers at so many digits, in dictionaries and lists too: a picture never shows more."""
     if isinstance(value, float):
-        return round(value, 4)
+        return round(value, digits)
     if isinstance(value, dict):
-        return {key: _rounded(part) for key, part in value.items()}
+        return {key: rounded(part, digits) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_rounded(part) for part in value]
+        return [rounded(part, digits) for part in value]
     return value

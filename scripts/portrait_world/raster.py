@@ -15,7 +15,7 @@ kernel = numba.njit(cache=True, fastmath=True)
 @kernel
 def _covered(low, high, size):  # type: ignore[no-untyped-def]
     """The pixels between two coordinates, inside a picture of that size."""
-    return max(0, int(math.floor(low))), min(size - 1, int(math.ceil(high)))
+    return max(0, math.floor(low)), min(size - 1, math.ceil(high))
 
 
 @kernel
@@ -146,7 +146,7 @@ def bilinear(texture, uv, out):  # type: ignore[no-untyped-def]
     height, width, channels = texture.shape
     for i in range(uv.shape[0]):
         x, y = uv[i, 0] * width - 0.5, (1 - uv[i, 1]) * height - 0.5
-        x0, y0 = int(math.floor(x)), int(math.floor(y))
+        x0, y0 = math.floor(x), math.floor(y)
         fx, fy = x - x0, y - y0
         left, right = min(width - 1, max(0, x0)), min(width - 1, max(0, x0 + 1))
         top, bottom = min(height - 1, max(0, y0)), min(height - 1, max(0, y0 + 1))

@@ -43,8 +43,7 @@ def solid_shadow(points, corners, frame, scale, depth):  # type: ignore[no-untyp
                 if a < -0.01 or b < -0.01 or a + b > 1.01:
                     continue
                 z = a * z0 + b * z1 + (1 - a - b) * z2
-                if z < depth[y, x]:
-                    depth[y, x] = z
+                depth[y, x] = min(depth[y, x], z)
 
 
 @kernel
@@ -66,8 +65,7 @@ def hair_shadow(lines, frame, scale, weight, depth, count):  # type: ignore[no-u
                     x, y, z = int(x0 + (x1 - x0) * f), int(y0 + (y1 - y0) * f), z0 + (z1 - z0) * f
                     if 0 <= x < size and 0 <= y < size:
                         count[y, x] += weight
-                        if z < depth[y, x]:
-                            depth[y, x] = z
+                        depth[y, x] = min(depth[y, x], z)
             x0, y0, z0 = x1, y1, z1
 
 
@@ -88,7 +86,7 @@ def light_surface(at, normal, view, wrap, rough, facing, frame, scale, direction
         u = (px * frame[0, 0] + py * frame[0, 1] + pz * frame[0, 2]) * scale + size * 0.5 - 0.5
         v = (px * frame[1, 0] + py * frame[1, 1] + pz * frame[1, 2]) * scale + size * 0.5 - 0.5
         z = px * frame[2, 0] + py * frame[2, 1] + pz * frame[2, 2]
-        x0, y0 = int(math.floor(u)), int(math.floor(v))
+        x0, y0 = math.floor(u), math.floor(v)
         fu, fv = u - x0, v - y0
         seen = 0.0
         for a in range(2):

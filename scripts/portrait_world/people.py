@@ -1,0 +1,53 @@
+"""A person's folder: their pictures and person.json, with who they truly are and what is true of every picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from . import identity, scenes
+from .identity import rounded
+
+
+@dataclass(frozen=True)
+class Order:
+    """How many pictures of a person, and how large: `size` in pixels, `supersample` points along a pixel's side."""
+
+    headshots: int = 2
+    selfies: int = 1
+    size: int = 256
+    supersample: int = 1
+    quality: int = 94
+
+    def takes(self) -> list[tuple[scenes.Kind, int]]:
+        return [("headshot", take) for take in range(self.headshots)] + [("selfie", n) for n in range(self.selfies)]
+
+
+def save(out: Path, order: Order, number: int) -> int:
+    """Render a person's folder unless it is there, and say how many pictures that were."""
+    folder = out / f"p{number:06d}"
+    if (folder / "person.json").exists():
+        return 0
+    from .person import Person  # needs numba, which importing the rest does not
+    from .picture import render
+
+    folder.mkdir(parents=True, exist_ok=True)
+    who = identity.draw(number)
+    person, shots = Person(who), {}
+    for kind, take in order.takes():
+        scene, name = scenes.draw(number, take, kind), f"{kind}_{take:02d}.jpg"
+        picture = render(person, scene, order.size, order.supersample)
+        Image.fromarray(picture.rgb).save(folder / name, quality=order.quality)
+        words = scene.words() | {"glasses": bool(who.glasses)}
+        shots[name] = {"scene": rounded(scene.asdict()), "words": words, "landmarks": rounded(picture.landmarks, 1)}
+    _write(folder, {"identity": who.asdict(), "shots": shots})
+    return len(shots)
+
+
+def _write(folder: Path, truth: dict[str, object]) -> None:
+    """Last, and at once: a folder with person.json is complete."""
+    (folder / "person.tmp").write_text(json.dumps(truth), encoding="utf-8")
+    (folder / "person.tmp").replace(folder / "person.json")
