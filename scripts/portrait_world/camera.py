@@ -13,13 +13,14 @@ from .mesh import Vertices, unit
 
 @dataclass(frozen=True)
 class Camera:
-    """At `place` (3,), looking along `forward`; `focal` in pixels of a square picture of `size`."""
+    """At `place` (3,), looking along `forward`; `focal`, and a decimetre where the person is, in pixels of a square `size`."""
 
     place: Vertices
     right: Vertices
     up: Vertices
     forward: Vertices
     focal: float
+    per_dm: float
     size: int
 
     @classmethod
@@ -35,7 +36,8 @@ class Camera:
         right = unit(np.cross(forward, (0, 1, 0)))
         up, turn = np.cross(right, forward), np.radians(view["roll"])
         right, up = right * np.cos(turn) + up * np.sin(turn), up * np.cos(turn) - right * np.sin(turn)
-        return cls(place, right, up, forward, view["distance"] / view["width"] * size, size)
+        per_dm = size / view["width"]
+        return cls(place, right, up, forward, view["distance"] * per_dm, per_dm, size)
 
     @property
     def matrix(self) -> npt.NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 # Lids of the mean mesh are wide open; at rest they cover a part of the iris.
-REST = {"eye-left-closure": 0.17, "eye-right-closure": 0.17, "mouth-corner-puller": 0.06}
+REST = {"eye-left-closure": 0.06, "eye-right-closure": 0.06, "mouth-corner-puller": 0.12}
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
     "softsmile": {"mouth-corner-puller": 0.42, "eye-left-slit": 0.12, "eye-right-slit": 0.12},

@@ -48,8 +48,7 @@ def render(person: Person, scene: Scene, size: int = 256, supersample: int = 1) 
     setup = light.draw(rng, scene.setup, scene.side)
     lights = light.samples(setup, rng)
     centre = eyes.mean(0) + np.array([0, -1, -0.6])
-    surface.normal[:] = stuff.normal
-    lit = illuminate(seen, person.strands, surface, hair, centre, stuff.rough, stuff.facing, lights)
+    lit = illuminate(seen, person.strands, surface, hair, centre, stuff, lights, camera.size)
     colour = _reflected(seen, surface, stuff, lit, setup, camera)
     strands = hair_colours(person, hair.strand)
     strands = strands * lit.hair + 0.035 * lit.hair_off + strands**0.6 * 0.22 * lit.hair_through
@@ -102,11 +101,10 @@ def _reflected(
     """Light from surfaces to the camera (N, 3): scattered (in skin, spread a little), glossed and mirrored."""
     diffuse, gloss = lit.diffuse, lit.gloss
     skin, eye = (surface.part == seen.names.index(name) for name in ("skin", "eye"))
-    per_dm = camera.focal / float(np.linalg.norm(camera.place - seen.head[:3, 3]))
     inside = np.zeros((camera.size, camera.size), np.float32)
     inside[surface.rows, surface.columns] = skin
     for channel, spread in enumerate(_SCATTER):
-        sigma, field = max(0.3, spread * per_dm), np.zeros_like(inside)
+        sigma, field = max(0.3, spread * camera.per_dm), np.zeros_like(inside)
         field[surface.rows, surface.columns] = diffuse[:, channel] * skin
         spread_out = cv2.GaussianBlur(field, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3)
         diffuse[skin, channel] = spread_out[surface.rows, surface.columns][skin]

@@ -103,13 +103,13 @@ def mix(values: npt.NDArray[np.float32], corners: npt.NDArray[np.int64], weights
 
 
 def _hair(hair: list[Strands], head: npt.NDArray[np.float64], camera: Camera, depth: Field) -> Hair:
-    size, per_dm = camera.size, camera.focal / float(np.linalg.norm(camera.place - head[:3, 3]))
+    size = camera.size
     chosen, along = np.full((size, size), -1, np.int64), np.zeros((size, size))
     matrix = camera.matrix @ np.vstack([head[:3], [0, 0, 0, 1]])
     start, starts = 0, []
     for one in hair:
         owner = np.full((size, size), -1, np.int64)
-        thickness = max(0.35, 0.0042 * one.thickness * per_dm)
+        thickness = max(0.35, 0.0042 * one.thickness * camera.per_dm)
         raster.strands(one.lines, matrix.astype(np.float32), np.float32(camera.focal), thickness, depth, owner, along)
         chosen = np.where(owner >= 0, owner + start, chosen)
         starts.append(start)
