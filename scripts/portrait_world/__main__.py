@@ -11,6 +11,7 @@ held-out cohort.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import multiprocessing
 import os
 import sys
@@ -18,9 +19,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from . import assets
+from . import assets, cohort
 from .identity import FIRST_HELD_OUT
-from .people import Order, save
+from .people import COHORT, Order, save
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--headshots", type=int, default=2)
     parser.add_argument("--selfies", type=int, default=1)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--supersample", type=int, default=1)
+    parser.add_argument("--supersample", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args(arguments)
     first, last = map(int, options.people.split(":"))
@@ -41,10 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.assets:
         os.environ[assets.VARIABLE] = str(options.assets)
     assets.source("mpfb")
+    if importlib.util.find_spec("numba") is None:
+        raise SystemExit("Rendering needs numba: pip install 'likeness[world]'")
     if options.cohort:
-        from .cohort import ORDER, numbers
-
-        order, people = ORDER, list(numbers())
+        order, people = COHORT, list(cohort.numbers())
     else:
         order = Order(options.headshots, options.selfies, options.size, options.supersample)
         people = list(range(first, last))

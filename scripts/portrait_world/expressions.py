@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 # Lids of the mean mesh are wide open; at rest they cover a part of the iris.
-REST = {"eye-left-closure": 0.06, "eye-right-closure": 0.06, "mouth-corner-puller": 0.12}
+REST = {
+    "eye-left-closure": 0.05, "eye-right-closure": 0.05, "mouth-corner-puller": 0.12, "eyebrows-left-inner-up": 0.22,
+    "eyebrows-right-inner-up": 0.22, "eyebrows-left-up": 0.08, "eyebrows-right-up": 0.08,
+}  # fmt: skip
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
     "softsmile": {"mouth-corner-puller": 0.42, "eye-left-slit": 0.12, "eye-right-slit": 0.12},
     "smile": {"mouth-corner-puller": 0.74, "eye-left-slit": 0.28, "eye-right-slit": 0.28},
     "grin": {
-        "mouth-corner-puller": 0.66, "mouth-upward-retraction": 0.3, "mouth-open": 0.06, "eye-left-slit": 0.36,
-        "eye-right-slit": 0.36,
+        "mouth-corner-puller": 0.7, "mouth-upward-retraction": 0.3, "mouth-part-later": 0.25, "eye-left-slit": 0.3,
+        "eye-right-slit": 0.3,
     },
     "serious": {"eyebrows-left-down": 0.3, "eyebrows-right-down": 0.3, "mouth-compression": 0.25},
-    "talk": {"mouth-parling": 0.32, "mouth-corner-puller": 0.2},
+    "talk": {"mouth-open": 0.11, "mouth-part-later": 0.06, "mouth-corner-puller": 0.15},
 }  # fmt: skip
 
 

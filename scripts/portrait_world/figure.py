@@ -13,8 +13,8 @@ from .rig import Matrix, rotation
 
 # How far one standard deviation of an axis moves it, by part of the head.
 SPREADS = {
-    "cheek": 0.30, "chin": 0.28, "ears": 0.30, "eyebrows": 0.28, "eyes": 0.24, "forehead": 0.28, "head": 0.24,
-    "mouth": 0.26, "neck": 0.12, "nose": 0.26,
+    "cheek": 0.28, "chin": 0.26, "ears": 0.28, "eyebrows": 0.22, "eyes": 0.19, "forehead": 0.25, "head": 0.22,
+    "mouth": 0.24, "neck": 0.12, "nose": 0.25,
 }  # fmt: skip
 # Axes that move or scale whole parts: people do not differ by them, or the macro targets have them already.
 LEFT_OUT = (

@@ -55,7 +55,9 @@ class Geometry:
 @cache
 def texture(path: Path, size: int) -> npt.NDArray[np.float32]:
     """A texture in linear light with its opacity, (size, size, 4)."""
-    pixels = np.asarray(Image.open(path).convert("RGBA").resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
+    pixels = (
+        np.asarray(Image.open(path).convert("RGBA").resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
+    )
     return np.dstack([skin.linear(pixels[..., :3]), pixels[..., 3]]).astype(np.float32)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from . import identity, scenes
-from .identity import rounded
+from . import cohort, identity, scenes
+from .identity import FIRST_HELD_OUT, Identity, rounded
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,15 @@ class Order:
         return [("headshot", take) for take in range(self.headshots)] + [("selfie", n) for n in range(self.selfies)]
 
 
+COHORT = Order(headshots=4, selfies=12, size=256, supersample=2, quality=88)
+"""Of the held-out cohort; small enough to go with the package."""
+
+
+def who_is(number: int) -> Identity:
+    """The person of that number."""
+    return identity.draw(number, **(cohort.attributes(number) if number >= FIRST_HELD_OUT else {}))
+
+
 def save(out: Path, order: Order, number: int) -> int:
     """Render a person's folder unless it is there, and say how many pictures that were."""
     folder = out / f"p{number:06d}"
@@ -35,16 +44,27 @@ def save(out: Path, order: Order, number: int) -> int:
     from .picture import render
 
     folder.mkdir(parents=True, exist_ok=True)
-    who = identity.draw(number)
+    who = who_is(number)
     person, shots = Person(who), {}
     for kind, take in order.takes():
         scene, name = scenes.draw(number, take, kind), f"{kind}_{take:02d}.jpg"
         picture = render(person, scene, order.size, order.supersample)
         Image.fromarray(picture.rgb).save(folder / name, quality=order.quality)
-        words = scene.words() | {"glasses": bool(who.glasses)}
-        shots[name] = {"scene": rounded(scene.asdict()), "words": words, "landmarks": rounded(picture.landmarks, 1)}
+        shots[name] = _truth(scene, who, rounded(picture.landmarks, 1))
     _write(folder, {"identity": who.asdict(), "shots": shots})
     return len(shots)
+
+
+def _truth(scene: scenes.Scene, who: Identity, landmarks: dict[str, object]) -> dict[str, object]:
+    """What is true of a picture: its scene, and the words that captions are made of.
+
+    The held-out have no `words`, by which the training of a base finds its pictures: their words lie beside the scene.
+    """
+    words, facts = scene.words() | {"glasses": bool(who.glasses)}, rounded(scene.asdict())
+    if who.number < FIRST_HELD_OUT:
+        return {"scene": facts, "words": words, "landmarks": landmarks}
+    pose = facts["pose"]
+    return {**words, "yaw": pose["yaw"], "pitch": pose["pitch"], "setup": scene.setup, "landmarks": landmarks}
 
 
 def _write(folder: Path, truth: dict[str, object]) -> None:

@@ -65,7 +65,7 @@ def exposure(irradiance: Field, face: Field, tone: Field) -> float:
     """The gain at which a face is well exposed, by the light that falls on it (N, 3), as a hand-held meter measures.
 
     What falls on a face, not what comes back from it, so that no skin is lightened; like a photographer's eye, it gives
-    dark skin a little more light (the power of 0.18) and keeps the order and most of the distance of the tones.
+    dark skin a little more light (the power of 0.25) and keeps the order and most of the distance of the tones.
     """
     weight = face.clip(0, 1)
     if weight.sum() < 20:
@@ -74,7 +74,7 @@ def exposure(irradiance: Field, face: Field, tone: Field) -> float:
     # A mean between the average and the brightest part: faces lit from one side keep their shadows.
     average = float((light_there * weight).sum() / weight.sum())
     bright = float(np.quantile(light_there[weight > 0.5], 0.85)) if (weight > 0.5).sum() > 20 else average
-    return 0.92 / max(0.6 * average + 0.4 * bright, 1e-3) * float((0.28 / tone.mean()) ** 0.18)
+    return 0.88 / max(0.6 * average + 0.4 * bright, 1e-3) * float((0.28 / tone.mean()) ** 0.25)
 
 
 def tone_map(linear: Field) -> Field:

@@ -11,12 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from .expressions import Expression, Pose
+from .identity import FIRST_HELD_OUT
 from .light import SETUPS
 
 Words = dict[str, str | bool]
 Kind = Literal["headshot", "selfie"]
 
 STUDIOS = ("grey", "blue", "white", "dark", "warm brown", "teal", "orange", "pink", "green")
+OTHER_PLACES = ("office", "library", "outdoor")
+SELFIE_PLACES = ("indoor", "outdoor", "office", "indoor", "library")
 STUDIO_LIGHTS = ("soft studio light", "soft studio light", "dramatic light", "rim light")
 EXPRESSION_WORDS = {
     "neutral": "neutral expression", "softsmile": "soft smile", "smile": "smiling", "serious": "serious expression",
@@ -56,36 +59,39 @@ class Scene:
 
 
 def draw(number: int, take: int, kind: Kind) -> Scene:
-    """The scene of a person's picture: a function of its three arguments alone."""
+    """The scene of a person's picture: a function of its three arguments alone.
+
+    A person's selfies go through the places in turn; the portraits of the held-out are all from the studio.
+    """
     rng = np.random.default_rng([number, take, kind == "headshot", 5])
-    return headshot(rng) if kind == "headshot" else selfie(rng)
+    if kind == "selfie":
+        return selfie(rng, SELFIE_PLACES[(number + take) % len(SELFIE_PLACES)])
+    return headshot(rng, "studio" if number >= FIRST_HELD_OUT or rng.random() < 0.5 else str(rng.choice(OTHER_PLACES)))
 
 
-def headshot(rng: np.random.Generator) -> Scene:
+def headshot(rng: np.random.Generator, place: str) -> Scene:
     """A portrait in a studio, an office, a library or outdoors."""
-    place = str(rng.choice(["studio", "studio", "studio", "office", "library", "outdoor"]))
     words = str(rng.choice(STUDIO_LIGHTS)) if place == "studio" else _daylight(rng, place)
     pose = {"yaw": (-24, 24), "pitch": (-5, 6), "roll": (-4, 4)}
-    name = str(rng.choice(["neutral", "softsmile", "softsmile", "softsmile", "smile", "serious"]))
+    name = str(rng.choice(["neutral", "softsmile", "softsmile", "softsmile", "smile", "serious", "grin"]))
     view = {
-        "distance": 15.0, "width": 4.0 / float(rng.uniform(0.9, 1.25)), "roll": 0.0,
+        "distance": 15.0, "width": 3.9 / float(rng.uniform(0.92, 1.3)), "roll": 0.0,
         "aim": (float(rng.uniform(-0.15, 0.15)), float(rng.uniform(-0.6, -0.3))), "shift": (0.0, float(rng.normal(0, 0.8))),
     }  # fmt: skip
     background = f"studio:{rng.choice(STUDIOS)}" if place == "studio" else place
     return _scene(rng, "headshot", background, words, name, pose, view, (-0.2, 0.15))
 
 
-def selfie(rng: np.random.Generator) -> Scene:
+def selfie(rng: np.random.Generator, place: str) -> Scene:
     """A picture from arm's length, in whatever light there is."""
-    place = str(rng.choice(["indoor", "indoor", "outdoor", "office", "library"]))
     name = str(rng.choice(["smile", "neutral", "softsmile", "softsmile", "grin", "serious", "talk"]))
     pose = {"yaw": (-28, 28), "pitch": (-10, 9), "roll": (-8, 8)}
     view = {
-        "distance": float(rng.uniform(5.0, 7.5)), "width": float(rng.uniform(3.3, 4.4)), "roll": float(rng.uniform(-8, 8)),
+        "distance": float(rng.uniform(5.0, 7.5)), "width": float(rng.uniform(3.1, 4.2)), "roll": float(rng.uniform(-8, 8)),
         "aim": (float(rng.uniform(-0.4, 0.4)), float(rng.uniform(-0.5, 0.1))),
         "shift": (float(rng.uniform(-1.2, 1.2)), float(rng.uniform(-0.5, 1.6))),
     }  # fmt: skip
-    return _scene(rng, "selfie", place, _daylight(rng, place), name, pose, view, (-0.35, 0.2))
+    return _scene(rng, "selfie", place, _daylight(rng, place), name, pose, view, (-0.3, 0.2))
 
 
 def _daylight(rng: np.random.Generator, place: str) -> str:

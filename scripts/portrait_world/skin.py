@@ -82,11 +82,11 @@ class Skin:
         hair, beard, red, place = fields[:, 0], fields[:, 1], fields[:, 2], fields[:, 3:]
         old = float(np.clip((who.age_years - 30) / 40, 0, 1))
         depth, slope = _lines(who, place, noise[:, 0], old)
-        albedo = own * (1 + 0.085 * noise[:, :1] * (1 + 0.4 * old) + 0.05 * noise[:, 1:2] + 0.03 * noise[:, 2:3])
+        albedo = own * (1 + (0.035 + 0.03 * old) * noise[:, :1] + 0.03 * noise[:, 1:2] + 0.045 * noise[:, 2:3])
         albedo = np.maximum(albedo, 0.3 * own)
         for filtering, amount in (
             ((1.02, 0.80, 0.80), 0.55 * red * who.blush + 0.35 * ears + 0.25 * noise[:, 1].clip(0)),
-            ((0.90, 0.56, 0.58), lips * 1.25 * who.lip_colour),
+            ((0.80, 0.50, 0.53), lips * 1.2 * who.lip_colour),
             ((0.90, 0.84, 0.84), lids * (0.5 + 0.5 * old)),
             ((0.80, 0.68, 0.58), who.freckles * (1.3 - who.skin_tone / 9) * 1.6 * (noise[:, 2] - 1.6).clip(0, 2) * red),
             ((0.80, 0.72, 0.70), depth),
@@ -95,7 +95,7 @@ class Skin:
             albedo = albedo * np.array(filtering) ** np.asarray(amount)[:, None]
         hair, beard = hair[:, None], beard[:, None]
         albedo = albedo * (1 - hair) + np.clip(roots * 1.2, 0, 0.3) * hair
-        self.albedo = albedo * (1 - beard) + (roots * 0.7 + own * 0.08) * beard
+        self.albedo = albedo * (1 - beard) + (roots * 0.3 + own * 0.25) * beard
         self.relief = noise[:, 3:] * (0.045 + 0.03 * old) + slope
         self.relief *= (1 - 0.7 * lips)[:, None]
         self.rough = np.clip(0.44 - 0.08 * lips + 0.03 * noise[:, 0], 0.3, 0.6)
@@ -127,5 +127,5 @@ def _moles(who: Identity, uv: npt.NDArray[np.float32]) -> Field:
     total = np.zeros(len(uv))
     for mole in who.moles:
         radius = mole.size * 0.5 / 430  # the texture is about 430 mm across where the face is
-        total += mole.depth * np.exp(-(((uv - np.array([mole.u, mole.v])) ** 2).sum(1) / radius**2) ** 2)
+        total += mole.depth * np.exp(-((((uv - np.array([mole.u, mole.v])) ** 2).sum(1) / radius**2) ** 2))
     return total
