@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -55,11 +56,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(out: Path, order: Order, people: list[int], jobs: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     started, made, job = time.monotonic(), 0, partial(save, out, order)
-    if jobs == 1:
-        results = map(job, people)
-    else:
-        # Fresh processes: numba and OpenCV do not mix with forked ones.
-        results = multiprocessing.get_context("spawn").Pool(jobs).imap_unordered(job, people)
+    # Fresh processes: numba and OpenCV do not mix with forked ones.
+    pool = multiprocessing.get_context("spawn").Pool(jobs) if jobs > 1 else None
+    results: Iterable[int] = pool.imap_unordered(job, people) if pool else map(job, people)
     for count in results:
         made += count
         if count:

@@ -110,7 +110,8 @@ def build(person: Person, outfit: dict[str, Any], vertices: Vertices, bones: rig
         corners, uv, weights = _worn(path, above)
         return Part(name, rig.skin(mesh.garment(path).fit(vertices), weights, bones), corners, uv, cutout)
 
-    def fixed(name: str, shape: Vertices, faces: list[list[int]], colour: tuple[float, float, float] | None) -> Part:
+    def fixed(name: str, made: tuple[Vertices, list[list[int]]], colour: tuple[float, float, float] | None) -> Part:
+        shape, faces = made
         corners = mesh.triangles(faces)
         uv = np.zeros((len(corners), 3, 2), np.float32)
         return Part(name, shape @ head[:3, :3].T + head[:3, 3], corners, uv, colour=colour)
@@ -127,7 +128,7 @@ def build(person: Person, outfit: dict[str, Any], vertices: Vertices, bones: rig
     ]
     if who.glasses:
         frame, lens, colour = looks.glasses(who.glasses, vertices)
-        parts += [fixed("frame", *frame, colour), fixed("lens", *lens, None)]
+        parts += [fixed("frame", frame, colour), fixed("lens", lens, None)]
     solid = [part for part in parts if part.name not in LAYERS]
     return _joined(solid, [part for part in parts if part.name in LAYERS], head)
 

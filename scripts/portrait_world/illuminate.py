@@ -15,7 +15,7 @@ from .mesh import unit
 from .person import Strands
 from .visible import Hair, Surface
 
-Field = npt.NDArray[np.float32]
+Field = npt.NDArray[np.floating]
 SHADOW_MAP, SHADOW_WIDTH = 160, 6.2  # side in cells, and in decimetres about the head
 WRAP = np.array([0.32, 0.13, 0.07], np.float32)  # of light in skin, by channel
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .mesh import unit
 
-Vector = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.floating]
 
 WARM, COOL, WHITE = np.array([1.0, 0.87, 0.72]), np.array([0.88, 0.95, 1.08]), np.ones(3)
 
@@ -103,9 +103,9 @@ def samples(light: Light, rng: np.random.Generator, per_lobe: int = 5, dome: int
             directions.append(unit(lobe.direction + radius * (np.cos(angle) * across + np.sin(angle) * other)))
             radiances.append(lobe.radiance / count)
     steps = np.arange(dome) + 0.5
-    height, angle = 1 - 1.9 * steps / dome, steps * golden + rng.random() * 6.28
+    height, turns = 1 - 1.9 * steps / dome, steps * golden + rng.random() * 6.28
     flat = np.sqrt(np.clip(1 - height**2, 0, 1))
-    spiral = np.stack([flat * np.cos(angle), height, flat * np.sin(angle)], 1)
+    spiral = np.stack([flat * np.cos(turns), height, flat * np.sin(turns)], 1)
     shares = light.dome(spiral) * 3.42 / dome
     return np.array([*directions, *spiral]), np.array([*radiances, *shares])
 

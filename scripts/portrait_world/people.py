@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,12 @@ def save(out: Path, order: Order, number: int) -> int:
         scene, name = scenes.draw(number, take, kind), f"{kind}_{take:02d}.jpg"
         picture = render(person, scene, order.size, order.supersample)
         Image.fromarray(picture.rgb).save(folder / name, quality=order.quality)
-        shots[name] = _truth(scene, who, rounded(picture.landmarks, 1))
-    _write(folder, {"identity": who.asdict(), "shots": shots})
+        shots[name] = truth(scene, who, rounded(picture.landmarks, 1))
+    write(folder, {"identity": who.asdict(), "shots": shots})
     return len(shots)
 
 
-def _truth(scene: scenes.Scene, who: Identity, landmarks: dict[str, object]) -> dict[str, object]:
+def truth(scene: scenes.Scene, who: Identity, landmarks: Mapping[str, object]) -> dict[str, object]:
     """What is true of a picture: its scene, and the words that captions are made of.
 
     The held-out have no `words`, by which the training of a base finds its pictures: their words lie beside the scene.
@@ -67,7 +68,7 @@ def _truth(scene: scenes.Scene, who: Identity, landmarks: dict[str, object]) -> 
     return {**words, "yaw": pose["yaw"], "pitch": pose["pitch"], "setup": scene.setup, "landmarks": landmarks}
 
 
-def _write(folder: Path, truth: dict[str, object]) -> None:
+def write(folder: Path, facts: dict[str, object]) -> None:
     """Last, and at once: a folder with person.json is complete."""
-    (folder / "person.tmp").write_text(json.dumps(truth), encoding="utf-8")
+    (folder / "person.tmp").write_text(json.dumps(facts), encoding="utf-8")
     (folder / "person.tmp").replace(folder / "person.json")

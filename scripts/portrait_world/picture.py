@@ -53,7 +53,8 @@ def render(person: Person, scene: Scene, size: int = 256, supersample: int = 1) 
     strands = hair_colours(person, hair.strand)
     strands = strands * lit.hair + 0.035 * lit.hair_off + strands**0.6 * 0.22 * lit.hair_through
     gain = exposure(lit.diffuse, stuff.face, person.tone) * 2.0**scene.stops
-    image = cv2.resize(looks.background(rng, scene.background, size).astype(np.float32), (camera.size,) * 2)
+    behind = looks.background(rng, scene.background, size).astype(np.float32)
+    image = np.asarray(cv2.resize(behind, (camera.size, camera.size)), np.float32)
     image[surface.rows, surface.columns] = colour * gain
     image[hair.rows, hair.columns] = strands * gain
     rgb = _record(image, rng, scene, size)

@@ -5,6 +5,7 @@ The words are those that our styles use in prompts; they say nothing of how a pe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -100,7 +101,7 @@ def _daylight(rng: np.random.Generator, place: str) -> str:
 
 def _scene(
     rng: np.random.Generator, kind: Kind, background: str, words: str, expression: str,
-    angles: dict[str, tuple[float, float]], view: dict[str, Any], stops: tuple[float, float],
+    angles: Mapping[str, tuple[float, float]], view: dict[str, Any], stops: tuple[float, float],
 ) -> Scene:  # fmt: skip
     setups = SETUPS[words]
     if words == "natural light":
