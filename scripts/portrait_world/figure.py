@@ -22,6 +22,16 @@ LEFT_OUT = (
     "head-trans", "neck-trans", "head-angle", "mouth-trans", "nose-trans-in", "nose-trans-back", "eye-trans-",
     "eye-scale", "head-fat", "head-age", "nose-compression", "neck-scale",
 )  # fmt: skip
+# Where the means of axes lie, in standard deviations: of everybody (faces of the mean mesh look stern), and what is added
+# for a wholly female shape and taken away, by half, for a wholly male one (the macro targets alone leave them close).
+FRIENDLY = {"mouth-angles-down-up": 0.5, "eyebrows-trans-down-up": 0.2, "eyebrows-angle-down-up": 0.8}
+FEMININE = {
+    "eyebrows-trans-down-up": 0.6, "chin-prominent-decr-incr": -0.6, "chin-width-decr-incr": -0.8,
+    "chin-jaw-drop-decr-incr": -0.6, "nose-scale-horiz-decr-incr": -0.6, "nose-scale-vert-decr-incr": -0.5,
+    "nose-hump-decr-incr": -0.5, "mouth-upperlip-volume-decr-incr": 0.7, "mouth-lowerlip-volume-decr-incr": 0.6,
+    "eye-height2-decr-incr": 0.6, "cheek-bones-decr-incr": 0.4, "measure-neck-circ-decr-incr": -0.6,
+    "head-scale-vert-decr-incr": -0.4,
+}  # fmt: skip
 _AXES = ("caucasian", "asian", "african")  # file names of the mesh data; crude, and never used as words
 
 
@@ -31,6 +41,8 @@ def shape(who: Identity) -> Vertices:
     _macro(vertices, who)
     for axis, value, asymmetry in zip(mesh.sliders(), who.shape, who.asymmetry, strict=False):
         if not any(part in axis.name for part in LEFT_OUT):
+            presentation = 1 - who.masculinity if who.masculinity < 0.5 else -who.masculinity / 2
+            value = value + FRIENDLY.get(axis.name, 0) + presentation * FEMININE.get(axis.name, 0)
             axis.apply(vertices, float(np.clip(value * SPREADS[axis.section], -0.75, 0.75)), asymmetry)
     return vertices
 

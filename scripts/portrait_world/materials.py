@@ -51,7 +51,7 @@ def materials(person: Person, outfit: dict[str, Any], seen: Geometry, surface: S
             albedo[here], rough[here], face[here] = skin.albedo, skin.rough, skin.face
             normal[here] = unit(normal[here] + skin.relief)
         elif part.name == "eye":
-            albedo[here] = _textured(geometry.eye_texture(person.who.eyes), 512, uv) ** 1.25 * 0.72
+            albedo[here] = _textured(geometry.eye_texture(person.who.eyes), 512, uv) ** 1.45 * 0.75
         elif part.name == "teeth":
             path = assets.source("bright") / "teeth/materials/teeth.png"
             albedo[here] = np.clip(_textured(path, 256, uv) * np.array([1.2, 1.1, 0.97]), 0, 0.78)
@@ -63,7 +63,8 @@ def materials(person: Person, outfit: dict[str, Any], seen: Geometry, surface: S
         else:
             albedo[here] = part.colour
     # Brows stay darker than hair where that is grey or fair.
-    brows, lashes = person.roots_colour**1.25 * 0.8 + 0.002, np.full(3, 0.006)
+    grey = person.who.grey / 2
+    brows, lashes = person.hair_colour**1.1 * (1 - grey) + GREY * 0.35 * grey, np.full(3, 0.006)
     thin = 0.55 if person.who.sex_presentation == "female" else 0.4
     for opacity, colour in ((surface.layers[:, :1] ** 0.7, brows), (surface.layers[:, 1:2] * thin, lashes)):
         albedo = albedo * (1 - opacity) + colour * opacity

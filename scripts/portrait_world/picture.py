@@ -75,7 +75,7 @@ def exposure(irradiance: Field, face: Field, tone: Field) -> float:
     # A mean between the average and the brightest part: faces lit from one side keep their shadows.
     average = float((light_there * weight).sum() / weight.sum())
     bright = float(np.quantile(light_there[weight > 0.5], 0.85)) if (weight > 0.5).sum() > 20 else average
-    return 0.88 / max(0.6 * average + 0.4 * bright, 1e-3) * float((0.28 / tone.mean()) ** 0.25)
+    return 0.98 / max(0.6 * average + 0.4 * bright, 1e-3) * float((0.28 / tone.mean()) ** 0.25)
 
 
 def tone_map(linear: Field) -> Field:
