@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 # Lids of the mean mesh are wide open; at rest they cover a part of the iris.
 REST = {
-    "eye-left-closure": 0.05, "eye-right-closure": 0.05, "mouth-corner-puller": 0.12, "eyebrows-left-inner-up": 0.22,
+    "eye-left-closure": 0.03, "eye-right-closure": 0.03, "mouth-corner-puller": 0.12, "eyebrows-left-inner-up": 0.22,
     "eyebrows-right-inner-up": 0.22, "eyebrows-left-up": 0.08, "eyebrows-right-up": 0.08,
 }  # fmt: skip
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "softsmile": {"mouth-corner-puller": 0.42, "eye-left-slit": 0.12, "eye-right-slit": 0.12},
-    "smile": {"mouth-corner-puller": 0.74, "eye-left-slit": 0.28, "eye-right-slit": 0.28},
+    "softsmile": {"mouth-corner-puller": 0.42, "eye-left-slit": 0.08, "eye-right-slit": 0.08},
+    "smile": {"mouth-corner-puller": 0.74, "eye-left-slit": 0.18, "eye-right-slit": 0.18},
     "grin": {
-        "mouth-corner-puller": 0.7, "mouth-upward-retraction": 0.3, "mouth-part-later": 0.25, "eye-left-slit": 0.3,
-        "eye-right-slit": 0.3,
+        "mouth-corner-puller": 0.7, "mouth-upward-retraction": 0.3, "mouth-part-later": 0.25, "eye-left-slit": 0.2,
+        "eye-right-slit": 0.2,
     },
     "serious": {"eyebrows-left-down": 0.3, "eyebrows-right-down": 0.3, "mouth-compression": 0.25},
     "talk": {"mouth-open": 0.11, "mouth-part-later": 0.06, "mouth-corner-puller": 0.15},

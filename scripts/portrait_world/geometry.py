@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from . import assets, looks, mesh, rig, skin
+from .clothes import Outfit
 from .mesh import Indices, Vertices
 from .person import Person
 
@@ -72,10 +72,10 @@ def eye_texture(colour: str) -> Path:
 
 
 @cache
-def _body(clothes: Path | None) -> tuple[Indices, npt.NDArray[np.float32]]:
+def _body(clothes: Path) -> tuple[Indices, npt.NDArray[np.float32]]:
     """Triangles and their uv of the skin that can be seen above the waist and is not hidden by clothes."""
     base = mesh.base()
-    hidden = set(mesh.garment(clothes).deleted) if clothes else set()
+    hidden = set(mesh.garment(clothes).deleted)
     keep = [
         index
         for index, (face, group) in enumerate(zip(base.faces, base.groups, strict=True))
@@ -100,7 +100,7 @@ def _worn(path: Path, above: float) -> tuple[Indices, npt.NDArray[np.float32], n
     return corners, uv.astype(np.float32), weights / np.maximum(weights.sum(1, keepdims=True), 1e-9)
 
 
-def build(person: Person, outfit: dict[str, Any], vertices: Vertices, bones: rig.Matrix) -> Geometry:
+def build(person: Person, outfit: Outfit, vertices: Vertices, bones: rig.Matrix) -> Geometry:
     """vertices: of the person with their expression on, not posed yet; bones: the pose's transforms."""
     who, head = person.who, bones[rig.rig().bones.index("head")]
     clothes, _ = looks.garment(outfit)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import assets, geometry, looks, raster
+from .clothes import Outfit
 from .geometry import Geometry
 from .mesh import unit
 from .person import GREY, Person
@@ -34,7 +35,7 @@ GLOSS = {
 }  # fmt: skip
 
 
-def materials(person: Person, outfit: dict[str, Any], seen: Geometry, surface: Surface) -> Material:
+def materials(person: Person, outfit: Outfit, seen: Geometry, surface: Surface) -> Material:
     count = len(surface.rows)
     albedo, face = np.zeros((count, 3)), np.zeros(count)
     rough, facing = np.full(count, 0.5, np.float32), np.full(count, 0.03, np.float32)
@@ -57,9 +58,9 @@ def materials(person: Person, outfit: dict[str, Any], seen: Geometry, surface: S
             albedo[here] = np.clip(_textured(path, 256, uv) * np.array([1.2, 1.1, 0.97]), 0, 0.78)
         elif part.name == "cloth":
             colour = _textured(looks.garment(outfit)[1], 1024, uv)
-            if outfit.get("gray"):
+            if outfit.grey:
                 colour = colour.mean(1, keepdims=True) * np.ones(3)
-            albedo[here] = colour if outfit.get("tint") is None else colour * np.array(outfit["tint"])
+            albedo[here] = colour if outfit.tint is None else colour * np.array(outfit.tint)
         else:
             albedo[here] = part.colour
     # Brows stay darker than hair where that is grey or fair.

@@ -120,7 +120,7 @@ def _reflected(
         normals = unit(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]))
         normal, view = normals[surface.layer_owner[lens, LAYERS.index("lens")]], surface.view[lens]
         normal = np.where((normal * view).sum(1, keepdims=True) < 0, -normal, normal)
-        colour[lens] = colour[lens] * 0.93 + setup.mirrored(_mirror(normal, view), 0.4) * _fresnel(normal, view)
+        colour[lens] = colour[lens] * 0.93 + setup.mirrored(_mirror(normal, view), 0.2) * _fresnel(normal, view)
     return np.asarray(colour)
 
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from . import clothes
+from .clothes import Outfit
 from .expressions import Expression, Pose
 from .identity import FIRST_HELD_OUT
 from .light import SETUPS
@@ -39,8 +41,7 @@ class Scene:
     side: int
     face: Expression
     pose: Pose
-    outfit: dict[str, Any]
-    wearing: str
+    outfit: Outfit
     view: dict[str, Any]
     stops: float
     seed: int
@@ -53,7 +54,7 @@ class Scene:
         return {
             "kind": self.kind,
             "background": f"{studio} studio background" if studio else f"{self.background} background",
-            "outfit": self.wearing,
+            "outfit": self.outfit.words,
             "light": self.light,
             "expression": EXPRESSION_WORDS[self.face.name],
         }
@@ -106,7 +107,6 @@ def _scene(
     setups = SETUPS[words]
     if words == "natural light":
         setups = ("overcast", "sun") if background == "outdoor" else ("room", "window")
-    outfit, wearing = _outfit(rng)
     yaw, pitch, roll = (float(rng.uniform(*angles[name])) for name in ("yaw", "pitch", "roll"))
     # Eyes stay mostly on the camera, with a little that wanders.
     follow = rng.uniform(0.65, 1.0)
@@ -119,11 +119,5 @@ def _scene(
     return Scene(
         kind, background, words, str(rng.choice(setups)), int(rng.choice([-1, 1])),
         Expression(expression, float(rng.uniform(0.7, 1.1)), lids, extra), Pose(yaw, pitch, roll, gaze),
-        outfit, wearing, view, float(rng.uniform(*stops)), int(rng.integers(1 << 30)),
+        clothes.draw(rng), view, float(rng.uniform(*stops)), int(rng.integers(1 << 30)),
     )  # fmt: skip
-
-
-def _outfit(rng: np.random.Generator) -> tuple[dict[str, Any], str]:
-    from . import interim
-
-    return interim.outfit(rng)

@@ -148,7 +148,7 @@ def drawing() -> SimpleNamespace:
 def plain_scene(**changes: Any) -> scenes.Scene:
     scene = scenes.draw(3, 0, "headshot")
     pose, view = scenes.Pose(), scene.view | {"aim": (0.0, -0.4), "shift": (0.0, 0.0)}
-    plain = {"pose": pose, "view": view, "face": scenes.Expression(), "setup": "soft", "stops": 0.0}
+    plain: dict[str, Any] = {"pose": pose, "view": view, "face": scenes.Expression(), "setup": "soft", "stops": 0.0}
     return replace(scene, **plain | {"background": "studio:grey"} | changes)
 
 
