@@ -91,9 +91,8 @@ class Guides:
 def grow(vertices: Vertices, style: Style, recede: float, rng: np.random.Generator) -> Field:
     """The strands of a style on a head of these vertices."""
     head, inside = Head.of(vertices), hairline(vertices, recede) ** 1.5
-    guides = _comb(
-        head, style, *scatter(vertices, regions.head_triangles(), style.guides, rng, (inside >= 0.2) + 1e-9), rng
-    )
+    starts = scatter(vertices, regions.head_triangles(), style.guides, rng, np.where(inside < 0.2, 1e-9, 1.0))
+    guides = _comb(head, style, *starts, rng)
     paths = _fall(head, style, guides, rng)
     roots, normals = scatter(vertices, regions.head_triangles(), style.count, rng, np.where(inside < 0.02, 0, inside))
     strands, leader = _follow(style, guides, paths, roots, normals, head)

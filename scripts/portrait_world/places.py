@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Picture = npt.NDArray[np.float32]
+Number = int | np.integer
 
 
 def outdoor(rng: np.random.Generator, size: int) -> Picture:
@@ -45,7 +46,9 @@ def indoor(rng: np.random.Generator, size: int) -> Picture:
     return _softened(picture, size * rng.uniform(0.015, 0.04), rng)
 
 
-def _fill(picture: Picture, left: int, top: int, right: int, bottom: int, colour: npt.NDArray[np.float64]) -> None:
+def _fill(
+    picture: Picture, left: Number, top: Number, right: Number, bottom: Number, colour: npt.NDArray[np.float64]
+) -> None:
     cv2.rectangle(picture, (int(left), int(top)), (int(right), int(bottom)), np.clip(colour, 0, 1).tolist(), -1)
 
 

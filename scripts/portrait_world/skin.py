@@ -96,7 +96,7 @@ class Skin:
         hair, beard = hair[:, None], beard[:, None]
         albedo = albedo * (1 - hair) + np.clip(roots * 1.2, 0, 0.3) * hair
         self.albedo = albedo * (1 - beard) + (roots * 0.3 + own * 0.25) * beard
-        self.relief = noise[:, 3:] * (0.045 + 0.03 * old) + slope
+        self.relief = noise[:, 3:] * ((0.03 + 0.02 * old) * (0.3 + 0.7 * self.face))[:, None] + slope
         self.relief *= (1 - 0.7 * lips)[:, None]
         self.rough = np.clip(0.44 - 0.08 * lips + 0.03 * noise[:, 0], 0.3, 0.6)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 Direction = tuple[float, float, float]
 
 
-class Style(NamedTuple):
+@dataclass(frozen=True)
+class Style:
     length: float
     """On top; `side_length` below `side_height`, which is 0 at the nape and 1 at the top."""
     side_length: float

@@ -228,3 +228,41 @@ def test_a_folder_is_made_once(drawing: SimpleNamespace, tmp_path: Path) -> None
     truth = json.loads((tmp_path / "p000002/person.json").read_text())
     assert sorted(truth["shots"]) == ["headshot_00.jpg", "selfie_00.jpg"]
     assert truth["identity"] == json.loads(json.dumps(identity.draw(2).asdict()))
+
+
+def test_hair_starts_on_the_scalp_and_stays_out_of_the_eyes(drawing: SimpleNamespace) -> None:
+    from scripts.portrait_world import figure, growth, mesh, rig
+    from scripts.portrait_world.styles import STYLES
+
+    head = figure.shape(identity.draw(11))
+    eyes = rig.eyes(head)
+    assert set(STYLES) | {"bald"} == set(identity.HAIR_STYLES)
+    for name in ("bob", "crop", "longwavy"):
+        strands = growth.grow(head, STYLES[name], 0.0, np.random.default_rng(0))
+        away = np.linalg.norm(strands[::50, :1] - head[None, : mesh.BODY], axis=-1).min(1)
+        assert np.quantile(away, 0.95) < 0.15 and np.median(strands[:, 0, 1]) > eyes[0][1]
+        for eye in eyes:
+            before = strands[:, 2:] - eye
+            assert not (np.abs(before) < (0.12, 0.12, 0.6)).all(-1).any()
+
+
+def test_beards_leave_lips_and_forehead_free(drawing: SimpleNamespace) -> None:
+    from scripts.portrait_world import accessories, figure, mesh, regions, rig
+
+    head = figure.shape(identity.draw(11))
+    area = accessories.beard_area(head)
+    above = head[: mesh.BODY, 1] > rig.eyes(head)[0][1]
+    assert area[regions.lips()].max() < 0.01 and area[: mesh.BODY][above].max() < 0.01 and area.max() > 0.9
+
+
+def test_glasses_stand_before_the_eyes(drawing: SimpleNamespace) -> None:
+    from scripts.portrait_world import accessories, figure, rig
+
+    head = figure.shape(identity.draw(11))
+    for kind in identity.GLASSES_KINDS:
+        (frame, faces), (lenses, _) = accessories.glasses(head, kind, "black")
+        assert max(map(max, faces)) == len(frame) - 1
+        for eye in rig.eyes(head):
+            near = lenses[np.abs(lenses[:, 0] - eye[0]) < 0.3]
+            assert near[:, 0].min() < eye[0] < near[:, 0].max() and near[:, 1].min() < eye[1] < near[:, 1].max()
+            assert near[:, 2].min() > eye[2]
