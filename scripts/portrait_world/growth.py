@@ -95,11 +95,11 @@ def grow(vertices: Vertices, style: Style, recede: float, rng: np.random.Generat
     guides = _comb(head, style, *starts, rng)
     paths = _fall(head, style, guides, rng)
     roots, normals = scatter(vertices, regions.head_triangles(), style.count, rng, np.where(inside < 0.02, 0, inside))
-    strands, leader = _follow(style, guides, paths, roots, normals, head)
-    if not style.over_face:
-        clear = ~_before_eyes(strands[:, 2:], head, 0.12 if style.fringe else 0.42)
-        strands, leader = strands[clear], leader[clear]
-    return _curl(_cut(strands, style, rng), style, leader, rng)
+    strands, leader = _follow(head, style, guides, paths, roots, normals)
+    strands = _curl(_cut(strands, style, rng), style, leader, rng)
+    if style.over_face:
+        return strands
+    return strands[~_before_eyes(strands[:, 2:], head, 0.12 if style.fringe else 0.42)]
 
 
 def _comb(head: Head, style: Style, roots: Field, normals: Field, rng: np.random.Generator) -> Guides:
@@ -166,7 +166,7 @@ def _aside(head: Head, style: Style, guides: Guides, point: Field) -> Field:
 
 
 def _follow(
-    style: Style, guides: Guides, paths: Field, roots: Field, normals: Field, head: Head
+    head: Head, style: Style, guides: Guides, paths: Field, roots: Field, normals: Field
 ) -> tuple[Field, Indices]:
     """Strands from `roots` along a mixture of the three nearest guides on their side of the parting, and the first of those."""
     distance, near = cKDTree(guides.roots).query(roots, k=3)

@@ -251,7 +251,8 @@ def test_beards_leave_lips_and_forehead_free(drawing: SimpleNamespace) -> None:
 
     head = figure.shape(identity.draw(11))
     area = accessories.beard_area(head)
-    above = head[: mesh.BODY, 1] > rig.eyes(head)[0][1]
+    eye, body = rig.eyes(head)[0], head[: mesh.BODY]
+    above = (body[:, 1] > eye[1]) & (np.abs(body[:, 0]) < 1.5 * eye[0])  # between the temples
     assert area[regions.lips()].max() < 0.01 and area[: mesh.BODY][above].max() < 0.01 and area.max() > 0.9
 
 
