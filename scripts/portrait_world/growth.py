@@ -60,9 +60,11 @@ class Head:
     eyes: Field
 
     @classmethod
-    def of(cls, vertices: Vertices) -> Head:
+    def of(cls, vertices: Vertices, ears: bool = True) -> Head:
+        """Without `ears`, hair passes behind them."""
         scalp = vertices[np.unique(regions.scalp_triangles())]
         used = np.flatnonzero(vertices[: mesh.BODY, 1] > 3.0)
+        used = used if ears else np.setdiff1d(used, np.concatenate(regions.ears()))
         low, high = scalp.min(0), scalp.max(0)
         surface = vertices[used]
         return cls(
@@ -74,6 +76,10 @@ class Head:
     def level(self, points: Field) -> Field:
         """0 at the nape to 1 at the top."""
         return np.asarray((points[..., 1] - self.bottom) / self.height)
+
+    def point(self, place: tuple[float, float, float]) -> Field:
+        """A place told from the back of the head at the height of the nape."""
+        return np.array(place) + (0, self.bottom, self.back)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Guides:
 
 def grow(vertices: Vertices, style: Style, recede: float, rng: np.random.Generator) -> Field:
     """The strands of a style on a head of these vertices."""
-    head, inside = Head.of(vertices), hairline(vertices, recede) ** 1.5
+    head, inside = Head.of(vertices, ears=style.gather is None), hairline(vertices, recede) ** 1.5
     starts = scatter(vertices, regions.head_triangles(), style.guides, rng, np.where(inside < 0.2, 1e-9, 1.0))
     guides = _comb(head, style, *starts, rng)
     paths = _fall(head, style, guides, rng)
@@ -118,9 +124,8 @@ def _comb(head: Head, style: Style, roots: Field, normals: Field, rng: np.random
     comb[fringe] = (0, -0.35, 1)
     lengths = np.where(fringe, style.fringe * (1 + 0.08 * rng.standard_normal(count)), lengths)
     if style.gather:
-        knot = np.array(style.gather) + (0, head.bottom, head.back)
-        comb = unit(knot - roots)
-        lengths = np.minimum(lengths, np.linalg.norm(knot - roots, axis=1) * 1.05)
+        away = head.point(style.gather) - roots
+        comb, lengths = unit(away), np.linalg.norm(away, axis=1) * 1.15  # around the head, not through it
     comb = unit(comb + 0.12 * rng.standard_normal(comb.shape))
     return Guides(roots, normals, np.maximum(lengths, 0.02), comb, side, fringe)
 
@@ -150,7 +155,11 @@ def _fall(head: Head, style: Style, guides: Guides, rng: np.random.Generator) ->
             point = _aside(head, style, guides, point)
         paths[:, k] = point
         heading = unit(point - paths[:, k - 1])
-        flow = unit(guides.comb - (guides.comb * normal).sum(1, keepdims=True) * normal)
+        comb = guides.comb
+        if style.gather:
+            away = head.point(style.gather) - point
+            comb, step = unit(away), np.minimum(step, np.linalg.norm(away, axis=1) / 2)
+        flow = unit(comb - (comb * normal).sum(1, keepdims=True) * normal)
         follow = style.flow * on_head * np.exp(-travelled / style.comb_length)
         fall = style.gravity * (1.7 - on_head)
         heading = unit(heading + down * fall[:, None] + flow * follow[:, None])
@@ -227,5 +236,5 @@ def knot(vertices: Vertices, rng: np.random.Generator, count: int = 2500) -> Fie
     across = unit(np.cross(outward, rng.normal(size=(count, 3))))
     angle = np.linspace(-0.9, 0.9, 8)[None, :, None]
     radius = 0.36 * (1 + 0.06 * rng.normal(size=(count, 1, 1)))
-    centre = np.array([0, head.bottom + 1.1, head.back - 0.12])
+    centre = head.point((0, 1.1, -0.12))
     return np.asarray(centre + radius * (outward[:, None] * np.cos(angle) + across[:, None] * np.sin(angle)))
