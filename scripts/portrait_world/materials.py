@@ -31,7 +31,6 @@ class Material(NamedTuple):
 # Roughness and gloss face on of each part.
 GLOSS = {
     "skin": (0.44, 0.028), "eye": (0.08, 0.04), "teeth": (0.25, 0.03), "cloth": (0.8, 0.02), "frame": (0.25, 0.05),
-    "headwear": (0.8, 0.02),
 }  # fmt: skip
 
 

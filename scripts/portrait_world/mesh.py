@@ -178,7 +178,7 @@ def garment(path: Path) -> Garment:
 
 def unit(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Vectors (..., 3) at length 1."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return vectors / np.maximum(np.sqrt(np.einsum("...i,...i", vectors, vectors)), 1e-9)[..., None]
 
 
 def normals(vertices: Vertices, corners: Indices) -> Vertices:

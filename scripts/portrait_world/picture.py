@@ -21,7 +21,7 @@ from .visible import Hair, Surface, look
 Pixels = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.floating]
 
-PARTS = ("background", "skin", "eye", "teeth", "cloth", "frame", "headwear", "hair")
+PARTS = ("background", "skin", "eye", "teeth", "cloth", "frame", "hair")
 """What the numbers of a mask mean."""
 _SCATTER = (0.028, 0.011, 0.006)  # how far light spreads in skin, by channel, in decimetres
 

@@ -81,13 +81,13 @@ def _layers(geometry: Geometry, camera: Camera, depth: Field) -> tuple[Field, np
 def _surface(geometry, camera, rows, columns, owner, weights, opacity, layer_owner) -> Surface:  # type: ignore[no-untyped-def]
     triangle = owner[rows, columns]
     two = weights[rows, columns].astype(np.float32)
-    three = np.column_stack([two, 1 - two.sum(1)])
+    three = np.column_stack([two, 1 - two[:, 0] - two[:, 1]])
     corners = geometry.corners[triangle]
     at = mix(geometry.vertices.astype(np.float32), corners, three)
     normal = unit(mix(geometry.normals.astype(np.float32), corners, three))
     view = unit(camera.place.astype(np.float32) - at)
-    normal[(normal * view).sum(1) < 0] *= -1
-    uv = (geometry.uv[triangle] * three[:, :, None]).sum(1)
+    normal[np.einsum("ni,ni->n", normal, view) < 0] *= -1
+    uv = np.einsum("nki,nk->ni", geometry.uv[triangle], three)
     return Surface(
         rows, columns, corners, three, at, normal, view, uv, geometry.part[triangle],
         opacity[rows, columns].astype(np.float32), layer_owner[rows, columns],
