@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from . import mesh, regions, rig
-from .growth import scatter
+from .hair import scatter
 from .mesh import Vertices, unit
 
 Field = npt.NDArray[np.float64]

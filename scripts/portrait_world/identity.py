@@ -29,7 +29,8 @@ EYEBROWS, EYELASHES = 12, 4
 HAIR_STYLES = {
     "bald": (6, 0.5), "buzz": (9, 1.5), "crop": (13, 3), "sidepart": (12, 4), "slick": (9, 3), "quiff": (10, 2),
     "fringe": (9, 3), "curlyshort": (9, 6), "coilyshort": (9, 6), "afro": (4, 7), "pixie": (3, 9), "bob": (1, 11),
-    "bobfringe": (0.5, 8), "bun": (2, 10), "longstraight": (1.5, 10), "longwavy": (1.5, 9), "longcurly": (1.5, 7),
+    "bobfringe": (0.5, 8), "bun": (2, 8), "topknot": (1.5, 4), "ponytail": (2, 6), "shoulder": (2, 10),
+    "longstraight": (1.5, 10), "longwavy": (1.5, 9), "longcurly": (1.5, 7),
 }  # fmt: skip
 GLASSES_KINDS = ("round", "rect")
 GLASSES_MATERIALS = ("black", "tort", "wire", "blue", "red")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from . import accessories, assets, backgrounds, growth, places, skin
+from . import accessories, assets, backgrounds, hair, places, skin
 from .accessories import Shape
 from .clothes import GARMENTS, Outfit
 from .identity import Identity
 from .mesh import Vertices
-from .styles import STYLES
+from .styles import STYLES, Style
 
 Field = npt.NDArray[np.float64]
 
@@ -21,9 +22,7 @@ def strands(who: Identity, rest: Vertices, rng: np.random.Generator) -> list[tup
     """Hair and beard as strands (S, P, 3), each with how thick they are (1: hair of the head)."""
     grown = []
     if who.hair != "bald":
-        grown.append((growth.grow(rest, STYLES[who.hair], who.recede, rng), 1.0))
-    if who.hair == "bun":
-        grown.append((growth.knot(rest, rng), 1.0))
+        grown.append((hair.grow(rest, _style(who), rng), 1.0))
     if who.beard >= 2:
         grown.append((accessories.beard(rest, who.beard, rng), 0.8))
     return grown
@@ -31,7 +30,11 @@ def strands(who: Identity, rest: Vertices, rng: np.random.Generator) -> list[tup
 
 def roots(who: Identity, rest: Vertices) -> Field:
     """How much hair's roots darken the skin of each vertex, 0 to 1 (N,)."""
-    return growth.hairline(rest, who.recede) * (0.12 if who.hair == "bald" else 0.85)
+    return hair.hairline(rest, _style(who)) * (0.12 if who.hair == "bald" else 0.85)
+
+
+def _style(who: Identity) -> Style:
+    return replace(STYLES["buzz" if who.hair == "bald" else who.hair], recede=who.recede)
 
 
 def beard_roots(who: Identity, rest: Vertices) -> Field:

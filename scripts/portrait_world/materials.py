@@ -72,11 +72,14 @@ def materials(person: Person, outfit: Outfit, seen: Geometry, surface: Surface) 
 
 
 def hair_colours(person: Person, strand: npt.NDArray[np.int64]) -> Field:
-    """Of every pixel of hair, by its strand: strands differ in how dark and how grey they are."""
+    """Of every pixel of hair, by its strand: locks (strands of near numbers grow side by side) differ in how dark and how
+    grey they are, and strands a little."""
     grey = person.who.grey
-    shade, turned = (strand * 2654435761 % 1000 / 1000)[:, None], (strand * 40503 % 997 / 997)[:, None]
-    part = np.clip(grey + (0.5 * (turned - 0.5) if 0 < grey < 1 else 0), 0, 1)
-    return np.asarray(GREY * (0.8 + 0.4 * shade) * part + person.hair_colour * (0.65 + 0.7 * shade) * (1 - part))
+    lock, single = ((number * 2654435761 % 1000 / 1000)[:, None] for number in (strand // 24, strand))
+    shade = 0.82 + 0.26 * lock + 0.14 * single
+    turned = (strand // 24 * 40503 % 997 / 997)[:, None] + 0.5 * single - 0.75
+    part = np.clip(grey + (0.4 * turned if 0 < grey < 1 else 0), 0, 1)
+    return np.asarray((GREY * part + person.hair_colour * (1 - part)) * shade)
 
 
 def _textured(path: Any, size: int, uv: npt.NDArray[np.float32]) -> Field:

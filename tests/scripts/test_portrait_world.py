@@ -230,22 +230,6 @@ def test_a_folder_is_made_once(drawing: SimpleNamespace, tmp_path: Path) -> None
     assert truth["identity"] == json.loads(json.dumps(identity.draw(2).asdict()))
 
 
-def test_hair_starts_on_the_scalp_and_stays_out_of_the_eyes(drawing: SimpleNamespace) -> None:
-    from scripts.portrait_world import figure, growth, mesh, rig
-    from scripts.portrait_world.styles import STYLES
-
-    head = figure.shape(identity.draw(11))
-    eyes = rig.eyes(head)
-    assert set(STYLES) | {"bald"} == set(identity.HAIR_STYLES)
-    for name in ("bob", "crop", "longwavy"):
-        strands = growth.grow(head, STYLES[name], 0.0, np.random.default_rng(0))
-        away = np.linalg.norm(strands[::50, :1] - head[None, : mesh.BODY], axis=-1).min(1)
-        assert np.quantile(away, 0.95) < 0.15 and np.median(strands[:, 0, 1]) > eyes[0][1]
-        for eye in eyes:
-            before = strands[:, 2:] - eye
-            assert not (np.abs(before) < (0.12, 0.12, 0.6)).all(-1).any()
-
-
 def test_beards_leave_lips_and_forehead_free(drawing: SimpleNamespace) -> None:
     from scripts.portrait_world import accessories, figure, mesh, regions, rig
 
