@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from . import assets, looks, mesh, rig, skin
-from .clothes import Outfit
+from . import assets, fabric, looks, mesh, rig, skin
 from .mesh import Indices, Vertices
 from .person import Person
+from .wardrobe import Outfit
 
 LAYERS = ("brow", "lash", "lens")
 ATLAS = 256
@@ -72,10 +72,10 @@ def eye_texture(colour: str) -> Path:
 
 
 @cache
-def _body(clothes: Path) -> tuple[Indices, npt.NDArray[np.float32]]:
+def _body(meshes: tuple[str, ...]) -> tuple[Indices, npt.NDArray[np.float32]]:
     """Triangles and their uv of the skin that can be seen above the waist and is not hidden by clothes."""
     base = mesh.base()
-    hidden = set(mesh.garment(clothes).deleted)
+    hidden = fabric.hidden(meshes)
     keep = [
         index
         for index, (face, group) in enumerate(zip(base.faces, base.groups, strict=True))
@@ -89,13 +89,10 @@ def _body(clothes: Path) -> tuple[Indices, npt.NDArray[np.float32]]:
 
 
 @cache
-def _worn(path: Path, above: float) -> tuple[Indices, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-    """A garment's triangles above a height (dm), their uv, and its vertices' weights on the bones."""
+def _worn(path: Path) -> tuple[Indices, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """A garment's triangles, their uv, and its vertices' weights on the bones."""
     piece = mesh.garment(path)
-    heights = piece.fit(mesh.base().vertices)[:, 1]
-    keep = [index for index, face in enumerate(piece.mesh.faces) if min(heights[face]) > above]
-    corners = mesh.triangles(piece.mesh.faces[index] for index in keep)
-    uv = piece.mesh.uv[mesh.triangles(piece.mesh.texture_faces[index] for index in keep)]
+    corners, uv = mesh.triangles(piece.mesh.faces), piece.mesh.uv[mesh.triangles(piece.mesh.texture_faces)]
     weights = piece.carry(rig.rig().weights).clip(0)
     return corners, uv.astype(np.float32), weights / np.maximum(weights.sum(1, keepdims=True), 1e-9)
 
@@ -103,11 +100,11 @@ def _worn(path: Path, above: float) -> tuple[Indices, npt.NDArray[np.float32], n
 def build(person: Person, outfit: Outfit, vertices: Vertices, bones: rig.Matrix) -> Geometry:
     """vertices: of the person with their expression on, not posed yet; bones: the pose's transforms."""
     who, head = person.who, bones[rig.rig().bones.index("head")]
-    clothes, _ = looks.garment(outfit)
+    clothes = fabric.worn(outfit, vertices)
     bright, meshes = assets.source("bright"), assets.source("mha")
 
-    def worn(name: str, path: Path, cutout: Path | None = None, above: float = -np.inf) -> Part:
-        corners, uv, weights = _worn(path, above)
+    def worn(name: str, path: Path, cutout: Path | None = None) -> Part:
+        corners, uv, weights = _worn(path)
         return Part(name, rig.skin(mesh.garment(path).fit(vertices), weights, bones), corners, uv, cutout)
 
     def fixed(name: str, made: tuple[Vertices, list[list[int]]], colour: tuple[float, float, float] | None) -> Part:
@@ -119,10 +116,10 @@ def build(person: Person, outfit: Outfit, vertices: Vertices, bones: rig.Matrix)
     brow, lash = f"eyebrows/eyebrow{who.eyebrows:03d}/eyebrow{who.eyebrows:03d}", f"eyelashes0{who.eyelashes}"
     lash = f"eyelashes/{lash}/{lash}"
     parts = [
-        Part("skin", rig.skin(vertices, rig.rig().weights, bones), *_body(clothes)),
+        Part("skin", rig.skin(vertices, rig.rig().weights, bones), *_body(tuple(layer.mesh for layer in outfit.layers))),
         worn("eye", assets.source("mh") / "eyes/high-poly/high-poly.mhclo", eye_texture(who.eyes)),
         worn("teeth", meshes / "teeth/teeth_base/teeth_base.mhclo"),
-        worn("cloth", clothes, above=1.2),
+        Part("cloth", rig.skin(clothes.vertices, clothes.weights, bones), clothes.corners, clothes.uv),
         worn("brow", meshes / f"{brow}.mhclo", bright / f"{brow}.png"),
         worn("lash", meshes / f"{lash}.mhclo", bright / f"{lash}.png"),
     ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from . import accessories, assets, backgrounds, hair, places, skin
+from . import accessories, backgrounds, hair, places, skin
 from .accessories import Shape
-from .clothes import GARMENTS, Outfit
 from .identity import Identity
 from .mesh import Vertices
 from .styles import STYLES, Style
@@ -46,13 +44,6 @@ def glasses(kind: tuple[str, str], vertices: Vertices) -> tuple[Shape, Shape, tu
     """Frame, lenses and the frame's colour."""
     frame, lenses = accessories.glasses(vertices, *kind)
     return frame, lenses, accessories.FRAMES[kind[1]]
-
-
-def garment(outfit: Outfit) -> tuple[Path, Path]:
-    """An outfit's mesh and texture."""
-    name = GARMENTS[outfit.garment]
-    texture = assets.source("bright") / "clothes" / name / f"{name}_diffuse.png"
-    return assets.source("mha") / "clothes" / name / f"{name}.mhclo", texture
 
 
 def background(rng: np.random.Generator, kind: str, size: int) -> Field:

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import assets, geometry, looks, raster
-from .clothes import Outfit
+from . import assets, fabric, geometry, raster
 from .geometry import Geometry
 from .mesh import unit
 from .person import GREY, Person
 from .skin import Skin
 from .visible import Surface, mix
+from .wardrobe import Outfit
 
 Field = npt.NDArray[np.floating]
 
@@ -56,10 +56,7 @@ def materials(person: Person, outfit: Outfit, seen: Geometry, surface: Surface) 
             path = assets.source("bright") / "teeth/materials/teeth.png"
             albedo[here] = np.clip(_textured(path, 256, uv) * np.array([1.2, 1.1, 0.97]), 0, 0.78)
         elif part.name == "cloth":
-            colour = _textured(looks.garment(outfit)[1], 1024, uv)
-            if outfit.grey:
-                colour = colour.mean(1, keepdims=True) * np.ones(3)
-            albedo[here] = colour if outfit.tint is None else colour * np.array(outfit.tint)
+            albedo[here] = fabric.albedo(outfit, uv)
         else:
             albedo[here] = part.colour
     # Brows stay darker than hair where that is grey or fair.

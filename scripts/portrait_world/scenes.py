@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import clothes
-from .clothes import Outfit
+from . import wardrobe
 from .expressions import Expression, Pose
 from .identity import FIRST_HELD_OUT
 from .light import SETUPS
+from .wardrobe import Outfit
 
 Words = dict[str, str | bool]
 Kind = Literal["headshot", "selfie"]
@@ -119,5 +119,5 @@ def _scene(
     return Scene(
         kind, background, words, str(rng.choice(setups)), int(rng.choice([-1, 1])),
         Expression(expression, float(rng.uniform(0.7, 1.1)), lids, extra), Pose(yaw, pitch, roll, gaze),
-        clothes.draw(rng), view, float(rng.uniform(*stops)), int(rng.integers(1 << 30)),
+        wardrobe.draw(rng), view, float(rng.uniform(*stops)), int(rng.integers(1 << 30)),
     )  # fmt: skip
