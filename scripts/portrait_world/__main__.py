@@ -1,85 +1,68 @@
 """Render people who do not exist, each with true words on every picture.
 
-    python -m scripts.portrait_world OUT --generator FOLDER --people 0:1500 --headshots 2 --selfies 1 --size 256
+    python -m scripts.portrait_world OUT --people 0:1500 --headshots 2 --selfies 1 --jobs 2
+    python -m scripts.portrait_world OUT --cohort --jobs 2
 
-FOLDER holds the proof generator of the portrait world (`fast.py`, `person.py`, ...), which is not part of this repository
-yet and needs numpy<2.5, scipy, numba, pillow and opencv-python-headless. A person is their number, so ranges can be rendered
-on several cores or machines and put together; those that are there already are skipped.
+Needs the extra `world` (numba) and the CC0 assets (see assets.py). A person is their number, so ranges can be rendered on
+several cores or machines and put together; those that are there already are skipped. Numbers from 900000 are kept for the
+held-out cohort.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
+import importlib.util
+import multiprocessing
+import os
 import sys
+import time
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from . import backgrounds, scenes
-
-FIRST_NUMBER = 50_000
-"""Added to a person's number for the generator, whose first people are used elsewhere."""
+from . import assets, cohort
+from .identity import FIRST_HELD_OUT
+from .people import COHORT, Order, save
 
 
-def load_generator(folder: Path) -> tuple[Any, Any]:
-    """The generator's picture-maker and its people, with our backgrounds put in."""
-    sys.path.insert(0, str(folder))
-    fast: Any = importlib.import_module("fast")
-    people: Any = importlib.import_module("sample")
-    own = fast.background
-
-    def background(rng: np.random.Generator, kind: str, size: int) -> Any:
-        if kind.startswith("studio:"):
-            return backgrounds.studio(rng, kind.partition(":")[2], size)
-        made = {"library": backgrounds.library, "office": backgrounds.office}.get(kind)
-        return made(rng, size) if made else own(rng, kind, size)
-
-    fast.background = background
-    return fast, people
-
-
-def draw_person(people: Any, number: int) -> dict[str, Any]:
-    """A person of the generator, their hair's colour loosened from their skin's."""
-    rng, who = np.random.default_rng(7000 + number), people.draw_person(FIRST_NUMBER + number)
-    if rng.random() < 0.4 and not who["grey"]:
-        who["haircol"] = str(rng.choice(people.COLOURS))
-    return dict(who)
-
-
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--generator", type=Path, required=True)
+    parser.add_argument("--assets", type=Path, help=f"folder of the CC0 assets (default: {assets.VARIABLE})")
     parser.add_argument("--people", default="0:10", help="numbers, from and up to")
+    parser.add_argument("--cohort", action="store_true", help="the held-out cohort instead: its people, its pictures")
     parser.add_argument("--headshots", type=int, default=2)
     parser.add_argument("--selfies", type=int, default=1)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--supersample", type=int, default=1)
-    options = parser.parse_args()
-    fast, people = load_generator(options.generator)
-    for number in range(*map(int, options.people.split(":"))):
-        folder = options.out / f"p{number:06d}"
-        if (folder / "person.json").exists():
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        who, shots = draw_person(people, number), {}
-        for kind, count in (("headshot", options.headshots), ("selfie", options.selfies)):
-            for take in range(count):
-                rng = np.random.default_rng([number, take, kind == "headshot", 5])
-                scene, words = getattr(scenes, kind)(rng)
-                picture, _ = fast.shot(
-                    who, scene | {"seed": int(rng.integers(1 << 30))}, None, options.size, options.supersample
-                )
-                name = f"{kind}_{take:02d}.jpg"
-                Image.fromarray(picture).save(folder / name, quality=94)
-                shots[name] = {"scene": people.plain(scene), "words": words | {"glasses": bool(who["glasses"])}}
-        truth = json.dumps({"identity": people.plain(who), "shots": shots})
-        (folder / "person.tmp").write_text(truth, encoding="utf-8")
-        (folder / "person.tmp").replace(folder / "person.json")
+    parser.add_argument("--supersample", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    options = parser.parse_args(arguments)
+    first, last = map(int, options.people.split(":"))
+    if last > FIRST_HELD_OUT and not options.cohort:
+        parser.error(f"people from {FIRST_HELD_OUT} are held out from training: they are drawn with --cohort")
+    if options.assets:
+        os.environ[assets.VARIABLE] = str(options.assets)
+    assets.source("mpfb")
+    if importlib.util.find_spec("numba") is None:
+        raise SystemExit("Rendering needs numba: pip install 'likeness[world]'")
+    if options.cohort:
+        order, people = COHORT, list(cohort.numbers())
+    else:
+        order = Order(options.headshots, options.selfies, options.size, options.supersample)
+        people = list(range(first, last))
+    _run(options.out, order, people, options.jobs)
+
+
+def _run(out: Path, order: Order, people: list[int], jobs: int) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    started, made, job = time.monotonic(), 0, partial(save, out, order)
+    # Fresh processes: numba and OpenCV do not mix with forked ones.
+    pool = multiprocessing.get_context("spawn").Pool(jobs) if jobs > 1 else None
+    results: Iterable[int] = pool.imap_unordered(job, people) if pool else map(job, people)
+    for count in results:
+        made += count
+        if count:
+            print(f"{made} pictures, {(time.monotonic() - started) / made:.2f} s each", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
