@@ -7,8 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from . import mesh, regions, rig
-from .hair import scatter
-from .mesh import Vertices, unit
+from .mesh import Vertices, scatter, unit
 
 Field = npt.NDArray[np.float64]
 Shape = tuple[Vertices, list[list[int]]]

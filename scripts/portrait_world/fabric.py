@@ -26,7 +26,7 @@ Field = npt.NDArray[np.float32]
 BOTTOM = 1.2
 """What is lower (dm) is never seen."""
 # Where in the texture (u, v) islands lie that are not of the main cloth.
-_ISLANDS = {
+_ISLANDS: dict[str, dict[str, tuple[tuple[float, float], ...]]] = {
     "suit": {"shirt": ((0.42, 0.93), (0.345, 0.58))},
     "jacket": {"shirt": ((0.70, 0.40), (0.11, 0.80), (0.63, 0.85), (0.90, 0.60))},
 }
@@ -92,13 +92,13 @@ def atlas(name: str) -> Atlas:
     labels = cv2.distanceTransformWithLabels(
         (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )[1]
-    texel = np.zeros(labels.max() + 1, np.int64)
+    texel = np.zeros(labels.max() + 1, np.intp)
     texel[labels[covered]] = np.flatnonzero(covered)
-    source = texel[labels]
+    source: npt.NDArray[np.intp] = texel[labels]
     share = np.dstack([weights, 1 - weights.sum(-1)]).reshape(-1, 3)
-    owner = owner.ravel()
-    at = np.einsum("nki,nk->ni", rest[piece.corners[np.maximum(owner, 0)]], share).astype(np.float32)[source]
-    part = np.array([PARTS.index(one) for one in piece.part])[np.maximum(owner, 0)][source]
+    facing = owner.ravel()
+    at = np.einsum("nki,nk->ni", rest[piece.corners[np.maximum(facing, 0)]], share).astype(np.float32)[source]
+    part = np.array([PARTS.index(one) for one in piece.part])[np.maximum(facing, 0)][source]
     relief = np.ones((size, size), np.float32)
     if name in _RELIEF:
         relief, tie = _relief(name, size, covered)
@@ -165,7 +165,8 @@ def _woven(cloth: Cloth, at: Field) -> Field:
         ground = ground * (1 - 0.35 * amount[:, None])
     x, y, z = at.T
     folds = sum(
-        np.sin(x * a + y * b + z * c + p) for a, b, c, p in ((3.1, 2.2, 1.7, 0), (-2.3, 4.1, 2.9, 2), (5.3, -1.1, 3.7, 4))
+        np.sin(x * a + y * b + z * c + p)
+        for a, b, c, p in ((3.1, 2.2, 1.7, 0), (-2.3, 4.1, 2.9, 2), (5.3, -1.1, 3.7, 4))
     )
     shade = 1 + 0.025 * folds
     if cloth.weave == "knit":
@@ -254,12 +255,22 @@ def hidden(meshes: tuple[str, ...]) -> set[int]:
 def _roll_neck(body: Vertices, uv: Field) -> tuple[Vertices, Indices, Field, npt.NDArray[np.float64]]:
     """A soft tube around the neck, folded over at its top, in the plain cloth of the layer at its back."""
     base = mesh.base().vertices
-    neck = np.flatnonzero((base[: mesh.BODY, 1] > 5.6) & (base[: mesh.BODY, 1] < 6.7) & (np.abs(base[: mesh.BODY, 0]) < 0.8))
+    neck = np.flatnonzero(
+        (base[: mesh.BODY, 1] > 5.6) & (base[: mesh.BODY, 1] < 6.7) & (np.abs(base[: mesh.BODY, 0]) < 0.8)
+    )
     skin_there = body[neck]
     low, high = rig.joint(body, "neck01____head"), rig.joint(body, "neck02____tail")
     turn = np.linspace(-np.pi, np.pi, 40, endpoint=False)
     rings = []
-    for height, wide in ((-0.75, 0.13), (-0.35, 0.07), (0.05, 0.05), (0.35, 0.06), (0.42, 0.10), (0.30, 0.12), (0.0, 0.13)):
+    for height, wide in (
+        (-0.75, 0.13),
+        (-0.35, 0.07),
+        (0.05, 0.05),
+        (0.35, 0.06),
+        (0.42, 0.10),
+        (0.30, 0.12),
+        (0.0, 0.13),
+    ):
         centre = low + (high - low) * np.clip(height, 0, 1)
         centre = np.array([0.0, low[1] + (high[1] - low[1]) * height, centre[2] + 0.05])
         level = skin_there[np.abs(skin_there[:, 1] - centre[1]) < 0.22]
@@ -278,4 +289,9 @@ def _roll_neck(body: Vertices, uv: Field) -> tuple[Vertices, Indices, Field, npt
     corners = mesh.triangles(quads)
     # Ribs: every second column takes its colour from a lighter place of the cloth.
     place = uv.reshape(-1, 2).mean(0)
-    return tube, corners, np.tile(place, (len(corners), 3, 1)), rig.rig().weights[neck[cKDTree(skin_there).query(tube)[1]]]
+    return (
+        tube,
+        corners,
+        np.tile(place, (len(corners), 3, 1)),
+        rig.rig().weights[neck[cKDTree(skin_there).query(tube)[1]]],
+    )

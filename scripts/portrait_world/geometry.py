@@ -116,7 +116,9 @@ def build(person: Person, outfit: Outfit, vertices: Vertices, bones: rig.Matrix)
     brow, lash = f"eyebrows/eyebrow{who.eyebrows:03d}/eyebrow{who.eyebrows:03d}", f"eyelashes0{who.eyelashes}"
     lash = f"eyelashes/{lash}/{lash}"
     parts = [
-        Part("skin", rig.skin(vertices, rig.rig().weights, bones), *_body(tuple(layer.mesh for layer in outfit.layers))),
+        Part(
+            "skin", rig.skin(vertices, rig.rig().weights, bones), *_body(tuple(layer.mesh for layer in outfit.layers))
+        ),
         worn("eye", assets.source("mh") / "eyes/high-poly/high-poly.mhclo", eye_texture(who.eyes)),
         worn("teeth", meshes / "teeth/teeth_base/teeth_base.mhclo"),
         Part("cloth", rig.skin(clothes.vertices, clothes.weights, bones), clothes.corners, clothes.uv),

@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from . import accessories, backgrounds, hair, places, skin
+from . import accessories, backgrounds, hair, head, places, skin
 from .accessories import Shape
 from .identity import Identity
 from .mesh import Vertices
 from .styles import STYLES, Style
 
-Field = npt.NDArray[np.float64]
+Field = npt.NDArray[np.floating]
 
 
 def strands(who: Identity, rest: Vertices, rng: np.random.Generator) -> list[tuple[Field, float]]:
     """Hair and beard as strands (S, P, 3), each with how thick they are (1: hair of the head)."""
-    grown = []
+    grown: list[tuple[Field, float]] = []
     if who.hair != "bald":
         grown.append((hair.grow(rest, _style(who), rng), 1.0))
     if who.beard >= 2:
@@ -28,7 +28,7 @@ def strands(who: Identity, rest: Vertices, rng: np.random.Generator) -> list[tup
 
 def roots(who: Identity, rest: Vertices) -> Field:
     """How much hair's roots darken the skin of each vertex, 0 to 1 (N,)."""
-    return hair.hairline(rest, _style(who)) * (0.12 if who.hair == "bald" else 0.85)
+    return head.hairline(rest, _style(who)) * (0.12 if who.hair == "bald" else 0.85)
 
 
 def _style(who: Identity) -> Style:

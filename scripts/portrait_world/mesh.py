@@ -190,3 +190,17 @@ def normals(vertices: Vertices, corners: Indices) -> Vertices:
         for axis in range(3):
             total[:, axis] += np.bincount(corner, face[:, axis], len(vertices))
     return np.asarray(unit(total))
+
+
+def scatter(
+    vertices: Vertices, corners: Indices, count: int, rng: np.random.Generator, weight: npt.NDArray[np.floating]
+) -> tuple[Vertices, Vertices]:
+    """Points (count, 3) evenly over triangles, denser where `weight` (of vertices, (N,)) is larger, and their normals."""
+    a, b, c = (vertices[corners[:, k]] for k in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) * weight[corners].mean(1)
+    upto = np.cumsum(area)
+    at = np.minimum(np.searchsorted(upto, (np.arange(count) + rng.random(count)) / count * upto[-1]), len(corners) - 1)
+    root, part = np.sqrt(rng.random(count)), rng.random(count)
+    share = np.stack([1 - root, root * (1 - part), root * part], 1)[:, :, None]
+    up = normals(vertices, corners)
+    return (vertices[corners[at]] * share).sum(1), np.asarray(unit((up[corners[at]] * share).sum(1)))

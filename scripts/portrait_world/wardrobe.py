@@ -81,7 +81,9 @@ def _suit(rng: np.random.Generator) -> Outfit:
     cloth = Cloth(colour, "pinstripes" if colour in ("navy", "charcoal", "black") and rng.random() < 0.2 else "plain")
     parts = {"main": cloth, "shirt": Cloth(shirt)}
     if rng.random() < 0.2:
-        return Outfit((Layer("suit", parts | {"tie": Cloth(shirt, "placket")}),), f"a {colour} suit with an open collar")
+        return Outfit(
+            (Layer("suit", parts | {"tie": Cloth(shirt, "placket")}),), f"a {colour} suit with an open collar"
+        )
     pattern = _one(rng, ("plain", "plain", "slanted", "dots"))
     tie = Cloth(_one(rng, TIES), pattern, _one(rng, ("white", "light grey", "light blue")))
     return Outfit((Layer("suit", parts | {"tie": tie}),), f"a {colour} suit and tie")
@@ -93,7 +95,9 @@ def _under(rng: np.random.Generator) -> tuple[Layer | None, Cloth | None, bool]:
         pattern = "stripes" if rng.random() < 0.2 else "plain"
         return None, Cloth(_one(rng, SHIRTS), pattern, "navy"), False
     mesh = _one(rng, ("v-neck", "round neck", "crew neck"))
-    colour = Cloth(_one(rng, ("white", "black", "navy", "light grey", "beige", "burgundy", "light blue")), weave="jersey")
+    colour = Cloth(
+        _one(rng, ("white", "black", "navy", "light grey", "beige", "burgundy", "light blue")), weave="jersey"
+    )
     return Layer(mesh, {"main": colour}), None, mesh == "crew neck" and rng.random() < 0.5
 
 

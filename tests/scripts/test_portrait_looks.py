@@ -17,10 +17,11 @@ def head() -> SimpleNamespace:
     if not assets.available():
         pytest.skip(f"drawing people needs the CC0 assets ({assets.VARIABLE})")
     from scripts.portrait_world import figure, hair, mesh, rig
+    from scripts.portrait_world.head import hairline
 
     assets.source.cache_clear()
     vertices = figure.shape(identity.draw(11))
-    return SimpleNamespace(vertices=vertices, eyes=rig.eyes(vertices), hair=hair, mesh=mesh)
+    return SimpleNamespace(vertices=vertices, eyes=rig.eyes(vertices), hair=hair, hairline=hairline, mesh=mesh)
 
 
 def test_every_style_has_odds() -> None:
@@ -46,8 +47,8 @@ def test_hair_is_the_same_each_time_and_recedes(head: SimpleNamespace) -> None:
     style = STYLES["crop"]
     one, two = (head.hair.grow(head.vertices, style, np.random.default_rng(4)) for _ in range(2))
     assert np.array_equal(one, two)
-    back = head.hair.hairline(head.vertices, replace(style, recede=0.8))
-    front = head.hair.hairline(head.vertices, style)
+    back = head.hairline(head.vertices, replace(style, recede=0.8))
+    front = head.hairline(head.vertices, style)
     assert np.all(back <= front + 1e-9) and back.sum() < 0.95 * front.sum()
 
 
