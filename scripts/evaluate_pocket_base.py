@@ -1,15 +1,17 @@
-"""Measure a base made for portraits: its autoencoder, the faces it draws, and how different they are from each other.
+"""Measure a base made for portraits: its autoencoder, the faces it draws, whether they are what was asked for, how different
+they are from each other, their tones of skin, and whether training pictures come back.
 
-    python scripts/evaluate_pocket_base.py --base pocket --out docs/pocket [--pictures 64]
+    python scripts/evaluate_pocket_base.py --base pocket --out docs/pocket [--people FOLDER] [--pictures 256] [--tones 1000]
 
 Writes `evaluation.json` and `sheet.jpg`. What is real here are the pictures of the bundled cohort, which no base of ours
-was trained on.
+was trained on. `--people` is the folder of rendered people that the base was trained on, for copies.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,25 +24,33 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from inference.prompts import compose
+from inference.prompts import Prompt, compose
 from inference.renderer import Renderer, RenderJob
 from inference.styles import load_styles
 from likeness import resources
 from likeness.faces import FaceFinder
 from likeness.faces.arrays import Floats
 from likeness.faces.embed import embedder
+from likeness.faces.following import following
 from likeness.faces.reference import embed_photo
+from likeness.faces.skin import read_skin
 from likeness.families import Family
 from likeness.files import write_image, write_json
 from likeness.images import tile
+from scripts.pocket_base import pictures
 
 Look = Callable[[list[Image.Image]], list[Floats | None]]
 
 
-def cohort_pictures(size: int) -> list[Image.Image]:
-    """The cohort's studio portraits at `size` px."""
-    paths = sorted((resources.assets() / "cohort").glob("*/headshot_*.jpg"))
-    return [Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BOX) for path in paths]
+def cohort_pictures(size: int) -> tuple[list[Image.Image], list[dict[str, Any]]]:
+    """The cohort's studio portraits at `size` px, and who is on each."""
+    pictures, people = [], []
+    for folder in sorted((resources.assets() / "cohort").glob("*/")):
+        who = json.loads((folder / "person.json").read_text(encoding="utf-8"))["identity"]
+        for path in sorted(folder.glob("headshot_*.jpg")):
+            pictures.append(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
+            people.append(who)
+    return pictures, people
 
 
 @torch.inference_mode()
@@ -77,37 +87,129 @@ def dispersion(vectors: list[Floats | None]) -> float | None:
 
 def measure_autoencoder(family: Family, look: Look) -> tuple[dict[str, Any], list[Image.Image]]:
     """Figures of the cohort's portraits through the autoencoder; originals and rebuilt pictures by turns."""
-    real = cohort_pictures(family.resolution)
+    real, people = cohort_pictures(family.resolution)
     rebuilt = reconstruct(family, real)
     before, after = look(real), look(rebuilt)
     kept = [float(a @ b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]
+    firsts = {who["number"]: vector for who, vector in zip(reversed(people), reversed(before), strict=True)}
     figures = {
         "pictures": len(real),
         "psnr_db": float(np.mean([psnr(a, b) for a, b in zip(real, rebuilt, strict=True)])),
         "faces_in_originals": share(before),
         "faces_in_rebuilt": share(after),
         "recogniser_cosine_to_original": float(np.median(kept)) if kept else None,
-        # One portrait a person: the first of each of the cohort's folders.
-        "dispersion_of_the_cohort": dispersion(before[::3]),
+        "dispersion_of_the_cohort": dispersion(list(firsts.values())),
     }
     return figures, [picture for pair in zip(real, rebuilt, strict=True) for picture in pair]
 
 
-def measure_drawn(renderer: Renderer, count: int, look: Look) -> tuple[dict[str, Any], list[Image.Image]]:
-    """Figures of `count` pictures of "a person" in all styles, and the pictures."""
-    styles = itertools.islice(itertools.cycle(load_styles().values()), count)
-    prompts = [compose(style, {}, "a person") for style in styles]
+def asked(count: int) -> list[Prompt]:
+    """Prompts of all styles with options chosen at random, every fourth with glasses."""
+    prompts, rng = [], np.random.default_rng(0)
+    for number, style in enumerate(itertools.islice(itertools.cycle(load_styles().values()), count)):
+        choices = {name: str(rng.choice(slot.options)) for name, slot in style.slots.items() if slot.options}
+        prompt = compose(style, choices, "a person")
+        words = prompt.positive + (", wearing glasses" if number % 4 == 3 else "")
+        prompts.append(Prompt(words, prompt.negative, prompt.slots))
+    return prompts
+
+
+def measure_drawn(
+    renderer: Renderer, count: int, finder: FaceFinder, look: Look
+) -> tuple[dict[str, Any], list[Image.Image]]:
+    """Figures of `count` pictures of "a person", and the pictures: faces, their dispersion, what was asked for and found."""
+    prompts = asked(count)
     jobs = [RenderJob(prompt.positive, prompt.negative, seed) for seed, prompt in enumerate(prompts)]
     drawn = list(tqdm(renderer.stream(jobs), "drawing", len(jobs)))
-    found = look(drawn)
-    return {"pictures": count, "faces": share(found), "dispersion": dispersion(found)}, drawn
+    checks: dict[str, list[bool]] = {}
+    for picture, prompt in zip(drawn, prompts, strict=True):
+        rgb = np.asarray(picture)
+        for face in finder.find(rgb)[:1]:
+            for name, found in following(rgb, face, finder.person_mask(rgb), prompt.positive, prompt.slots).items():
+                checks.setdefault(name, []).append(found.agrees)
+    vectors = look(drawn)
+    follows = {name: {"asked": len(all_), "agreed": sum(all_) / len(all_)} for name, all_ in sorted(checks.items())}
+    figures = {"pictures": count, "faces": share(vectors), "dispersion": dispersion(vectors), "follows": follows}
+    return figures, drawn
+
+
+def skin(picture: Image.Image, finder: FaceFinder) -> Floats | None:
+    """log2 of linear red, green, blue (3,) of the skin; None without a face."""
+    rgb = np.asarray(picture)
+    faces = finder.find(rgb)
+    return read_skin(rgb, faces[0]).skin if faces else None
+
+
+def measure_tones(renderer: Renderer, count: int, finder: FaceFinder) -> dict[str, Any]:
+    """Shares of the world's ten tones of skin among `count` pictures of "a person", and of the cohort read in the same way.
+
+    A tone is read by a linear fit from the skin's colour to the cohort's true tones, whose error is given: neighbouring tones
+    are taken for each other.
+    """
+    real, people = cohort_pictures(renderer.family.resolution)
+    read = [(skin(picture, finder), who["skin_tone"]) for picture, who in zip(real, people, strict=True)]
+    known = np.array([[*colour, 1.0] for colour, _ in read if colour is not None])
+    truth = np.array([tone for colour, tone in read if colour is not None], float)
+    fit = np.linalg.lstsq(known, truth, rcond=None)[0]
+    jobs = [RenderJob("a headshot of a person", "", 10_000 + seed) for seed in range(count)]
+    drawn = tqdm(renderer.stream(jobs, batch=8), "tones", count)
+    colours = [colour for picture in drawn if (colour := skin(picture, finder)) is not None]
+    return {
+        "pictures": count,
+        "error_of_the_reading": float(np.std(known @ fit - truth)),
+        "shares": _tones(np.array([[*colour, 1.0] for colour in colours]) @ fit),
+        "shares_of_the_cohort": _tones(known @ fit),
+    }
+
+
+def _tones(values: Floats) -> list[float]:
+    tones = np.clip(np.round(values), 0, 9).astype(int)
+    return [float(part) for part in np.bincount(tones, minlength=10) / len(tones)]
+
+
+def measure_copies(drawn: list[Image.Image], people: Path) -> dict[str, Any]:
+    """How far pictures are from the nearest training picture, beside how far held-out portraits are from it.
+
+    Root mean square difference of 32 x 32 px thumbnails, 0 to 255, over both mirrorings; training pictures are framed around the
+    face as the base saw them, once as head and shoulders and once close.
+    """
+    shots = pictures.find_shots([people])
+    views = [pictures.View.framed(shot, close) for shot in shots for close in (False, True)]
+    sources = [shot for shot in shots for _ in range(2)]
+    known = np.stack([_thumbnail(_shown(s.path, v)) for s, v in tqdm(zip(sources, views, strict=True), "training")])
+    held_out = pictures.find_shots([resources.assets() / "cohort"], words=False)
+    portraits = [_shown(shot.path, pictures.View.framed(shot, False)) for shot in held_out]
+
+    def nearest(made: list[Image.Image]) -> dict[str, float]:
+        found = []
+        for picture in made:
+            for_both = [_thumbnail(side) for side in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+            found.append(min(float(np.sqrt(((known - one) ** 2).mean(axis=1).min())) for one in for_both))
+        return {name: float(np.quantile(found, q)) for name, q in (("least", 0), ("5%", 0.05), ("median", 0.5))}
+
+    return {"training_pictures": len(shots), "drawn": nearest(drawn), "held_out_portraits": nearest(portraits)}
+
+
+def _shown(path: Path, view: pictures.View) -> Image.Image:
+    with Image.open(path) as picture:
+        side = picture.width
+        box = (view.left * side, view.top * side, (view.left + view.side) * side, (view.top + view.side) * side)
+        return picture.convert("RGB").resize((128, 128), Image.Resampling.BILINEAR, box=box)
+
+
+def _thumbnail(picture: Image.Image) -> Floats:
+    return np.asarray(picture.convert("RGB").resize((32, 32), Image.Resampling.BOX), np.float32).ravel()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="pocket")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=64)
+    parser.add_argument("--people", type=Path, help="rendered people that the base was trained on")
+    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument(
+        "--tones", type=int, default=1000, help="pictures to read tones of skin from; 0 leaves them out"
+    )
     arguments = parser.parse_args()
     renderer = Renderer(resources.base(arguments.base))
     finder, recogniser = FaceFinder(), embedder()
@@ -116,10 +218,15 @@ def main() -> None:
         return [embed_photo(picture, finder, recogniser) for picture in tqdm(pictures, "faces")]
 
     autoencoder, pairs = measure_autoencoder(renderer.family, look)
-    figures, drawn = measure_drawn(renderer, arguments.pictures, look)
-    about = {"denoiser_sha256": renderer.family.sha256(), "recogniser": recogniser.id}
-    write_json(arguments.out / "evaluation.json", about | {"autoencoder": autoencoder, "drawn": figures})
-    tiles, captions = [*pairs[:32], *drawn[:48]], ["original", "rebuilt"] * 16 + ["drawn"] * len(drawn[:48])
+    figures, drawn = measure_drawn(renderer, arguments.pictures, finder, look)
+    found: dict[str, Any] = {"denoiser_sha256": renderer.family.sha256(), "recogniser": recogniser.id}
+    found |= {"autoencoder": autoencoder, "drawn": figures}
+    if arguments.tones:
+        found["skin_tones"] = measure_tones(renderer, arguments.tones, finder)
+    if arguments.people:
+        found["copies"] = measure_copies(drawn, arguments.people)
+    write_json(arguments.out / "evaluation.json", found)
+    tiles, captions = [*pairs[:32], *drawn[:64]], ["original", "rebuilt"] * 16 + ["drawn"] * len(drawn[:64])
     write_image(arguments.out / "sheet.jpg", tile(tiles, captions, 8, 160), quality=88)
 
 

@@ -24,27 +24,28 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from likeness import files
 from likeness.families.base import RECIPE_FILE
 from scripts.pocket_base import denoiser, pictures, text, vae
+from scripts.pocket_base.pictures import Shot
 from scripts.pocket_base.settings import BaseSettings
 
 
-def train_vae(settings: BaseSettings, pixels: torch.Tensor, work: Path, accelerator: Accelerator) -> AutoencoderKL:
+def train_vae(
+    settings: BaseSettings, shots: list[Shot], pixels: torch.Tensor, work: Path, accelerator: Accelerator
+) -> AutoencoderKL:
     """The autoencoder in `work`, trained if it is not there yet."""
     folder = work / "vae"
     if not folder.exists():
-        vae.train(settings, pixels, work, accelerator).save_pretrained(folder)
+        vae.train(settings, shots, pixels, work, accelerator).save_pretrained(folder)
     return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).to(accelerator.device).eval()
 
 
-def latents_of(
-    settings: BaseSettings, model: AutoencoderKL, people: list[Path], work: Path, device: torch.device
-) -> dict:
+def latents_of(settings: BaseSettings, people: list[Path], work: Path, accelerator: Accelerator) -> dict:
     """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "scaling_factor"} of all views, made once."""
     kept = work / "latents.pt"
     if not kept.exists():
         shots = pictures.find_shots(people)
-        made, captions = denoiser.encode_views(
-            model, shots, pictures.read_pixels(shots, settings.size), settings, device
-        )
+        pixels = pictures.read_pixels(shots)
+        model = train_vae(settings, shots, pixels, work, accelerator)
+        made, captions = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
         torch.save({"latents": made, "captions": captions, "scaling_factor": model.config.scaling_factor}, kept)
     return torch.load(kept, weights_only=True)
 
@@ -67,11 +68,9 @@ def main() -> None:
 
     if arguments.start is not None and not (arguments.work / "vae").exists():
         shutil.copytree(arguments.start / "vae", arguments.work / "vae")
-    pixels = torch.empty(0)
-    if not (arguments.work / "vae").exists():
-        pixels = pictures.read_pixels(pictures.find_shots(arguments.people), settings.size)
-    autoencoder = train_vae(settings, pixels, arguments.work, accelerator)
-    data = latents_of(settings, autoencoder, arguments.people, arguments.work, accelerator.device)
+    with accelerator.main_process_first():
+        data = latents_of(settings, arguments.people, arguments.work, accelerator)
+    autoencoder = AutoencoderKL.from_pretrained(arguments.work / "vae", torch_dtype=torch.float32)
     autoencoder.register_to_config(scaling_factor=data["scaling_factor"])
     finish(settings, data, autoencoder, arguments, accelerator)
 

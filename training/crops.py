@@ -12,8 +12,8 @@ Shape = Literal["square", "portrait"]
 _HEIGHTS: dict[Shape, float] = {"square": 1.0, "portrait": 1.25}  # over the width; 4:5 is the print of 8 x 10 inches
 
 # Width of the portrait over the face's size, and where on its height, from the top, the middle of the face lies.
-_WIDTHS: dict[Crop, float] = {"shoulders": 2.6, "close": 1.55}
-_MIDDLE: dict[Crop, float] = {"full": 0.42, "shoulders": 0.42, "close": 0.47}
+WIDTHS: dict[Crop, float] = {"shoulders": 2.2, "close": 1.55}
+MIDDLE: dict[Crop, float] = {"full": 0.42, "shoulders": 0.42, "close": 0.47}
 _SMALLEST_FACE = 0.12  # of the portrait's width: a smaller one teaches the background
 _MOST_ENLARGED = 2.0
 _TOO_ALIKE = 1.15  # ratio of widths below which two portraits would be the same picture
@@ -51,7 +51,7 @@ def frames(face: Face, width: int, height: int, resolution: int, shape: Shape = 
     found: list[Frame] = []
     if face.size >= _SMALLEST_FACE * largest:
         found.append(_placed("full", largest, taller, face, width, height))
-    for crop, ratio in _WIDTHS.items():
+    for crop, ratio in WIDTHS.items():
         wanted = ratio * face.size
         wider = found[-1].width if found else math.inf
         if wanted > largest or wider < _TOO_ALIKE * wanted or wanted * _MOST_ENLARGED < resolution:
@@ -64,5 +64,5 @@ def _placed(crop: Crop, wide: float, taller: float, face: Face, width: int, heig
     x, y = face.centre
     high = wide * taller
     left = min(max(x - wide / 2, 0.0), width - wide)
-    top = min(max(y - high * _MIDDLE[crop], 0.0), height - high)
+    top = min(max(y - high * MIDDLE[crop], 0.0), height - high)
     return Frame(crop, left, top, wide, high)

@@ -1,23 +1,24 @@
 """Train the pocket base's denoiser and text encoder on the latents of shown pictures.
 
 v-prediction (Salimans & Ho 2022, arXiv:2202.00512) on a schedule with zero terminal SNR (Lin et al. 2023,
-arXiv:2305.08891), with min-SNR weights (Hang et al. 2023, arXiv:2303.09556).
+arXiv:2305.08891). Every noise level weighs the same, and levels are drawn from a normal density in log SNR, as Karras et al.
+(2022, arXiv:2206.00364) do: most samples go to where structure is decided.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from diffusers.training_utils import compute_snr
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from tqdm import tqdm
 from transformers import CLIPTextModel
 
+from . import linear
 from .fit import fit
 from .pictures import Shot, View, caption, show
 from .settings import BaseSettings, DenoiserSettings
@@ -38,19 +39,31 @@ def build_scheduler() -> DDIMScheduler:
 
 
 def build_denoiser(settings: DenoiserSettings, latent_channels: int, latent_size: int) -> UNet2DConditionModel:
-    levels = len(settings.channels)
+    down = ["CrossAttnDownBlock2D" if looks else "DownBlock2D" for looks in settings.attention]
+    up = ["CrossAttnUpBlock2D" if looks else "UpBlock2D" for looks in reversed(settings.attention)]
     return UNet2DConditionModel(
         sample_size=latent_size,
         in_channels=latent_channels,
         out_channels=latent_channels,
         block_out_channels=settings.channels,
-        down_block_types=("CrossAttnDownBlock2D",) * levels,
-        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        down_block_types=tuple(down),
+        up_block_types=tuple(up),
         layers_per_block=settings.layers_per_block,
         cross_attention_dim=settings.text_width,
         # diffusers calls the number of heads "attention_head_dim" here (diffusers issue 2011).
         attention_head_dim=settings.heads,
     )
+
+
+def noise_levels(mean: float, std: float) -> Tensor:
+    """Cumulative probability (T,) of the timesteps 0..T-1: normal in log SNR, and a 50th at no signal at all."""
+    alphas = build_scheduler().alphas_cumprod.double()
+    snr = alphas / (1 - alphas)
+    logs = snr[:-1].log()
+    widths = -torch.gradient(logs)[0]
+    density = torch.exp(-0.5 * ((logs - mean) / std) ** 2) * widths
+    chances = torch.cat([0.98 * density / density.sum(), torch.tensor([0.02], dtype=torch.float64)])
+    return chances.cumsum(0)
 
 
 @torch.no_grad()
@@ -60,45 +73,37 @@ def encode_views(
     """Latent means (N * views, C, h, w), float16, and a caption for each; the scaling factor is set on `vae` from them."""
     latents, captions, batch = [], [], 32
     jobs = [(index, view) for index in range(len(shots)) for view in range(settings.denoiser.views)]
-    started = time.time()
-    for first in range(0, len(jobs), batch):
+    for first in tqdm(range(0, len(jobs), batch), "encoding", disable=None):
         shown = []
         for index, number in jobs[first : first + batch]:
             rng = np.random.default_rng([settings.seed, 2, index, number])
-            view = View.draw(rng)
-            shown.append(show(pixels[index], view))
+            view = View.draw(shots[index], rng)
+            shown.append(show(pixels[index], view, settings.size))
             captions.append(caption(shots[index], view, rng))
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.mixed_precision == "bf16"):
-            mean = vae.encode(torch.stack(shown).to(device)).latent_dist.mean
-        latents.append(mean.half().cpu())
-        if first // batch % 50 == 0:
-            print(f"encoded {first} of {len(jobs)}, {first / (time.time() - started):.0f} a second", flush=True)
+        latents.append(linear.features(vae, torch.stack(shown).to(device))[1].half().cpu())
     stacked = torch.cat(latents)
     if vae.config.scaling_factor == 1.0:  # an autoencoder that a denoiser was trained on keeps its factor
-        vae.register_to_config(scaling_factor=float(1 / stacked.float().std()))
+        vae.register_to_config(scaling_factor=float(1 / stacked[:: len(stacked) // 5000 or 1].float().std()))
     return stacked, captions
 
 
 class Denoising(torch.nn.Module):
     """Denoiser and text encoder as one module from latents to loss, which is what data parallelism wants."""
 
-    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, gamma: float) -> None:
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
         super().__init__()
-        self.unet, self.text_encoder, self.gamma = unet, text_encoder, gamma
+        self.unet, self.text_encoder = unet, text_encoder
         self.scheduler = build_scheduler()
 
     def forward(self, latents: Tensor, tokens: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Mean min-SNR-weighted v loss of scaled latents (B, C, h, w) under captions (B, L)."""
+        """Mean v loss of scaled latents (B, C, h, w) under captions (B, L)."""
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         target = self.scheduler.get_velocity(latents, noise, timesteps)
         # torch's fused attention on the CPU is slow backwards in bfloat16: 1.4 times a whole step of this denoiser.
         ways = [SDPBackend.MATH] if latents.device.type == "cpu" else [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
         with sdpa_kernel(ways):
             made = self.unet(noisy, timesteps, self.text_encoder(tokens)[0]).sample.float()
-        snr = compute_snr(self.scheduler, timesteps)
-        weight = torch.minimum(snr, torch.full_like(snr, self.gamma)) / (snr + 1)
-        # At zero SNR the weight of min-SNR is 0, but sampling starts there: a floor keeps that step learnt.
-        return ((made - target).pow(2).mean((1, 2, 3)) * weight.clamp(min=0.1)).mean()
+        return (made - target).pow(2).mean()
 
 
 def train(
@@ -113,6 +118,7 @@ def train(
 ) -> None:
     """Train both models in place on SCALED latents (N, C, h, w) and token ids (N, L); `out/denoiser_state.pt` lets a later call go on."""
     config, device = settings.denoiser, accelerator.device
+    levels = noise_levels(config.log_snr_mean, config.log_snr_std)
 
     def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
         chosen = torch.from_numpy(rng.integers(0, len(latents), config.batch))
@@ -121,8 +127,8 @@ def train(
         noise = torch.from_numpy(rng.standard_normal((config.batch, *latents.shape[1:]), np.float32))
         # Stratified timesteps: each batch covers the whole range, which calms the loss of a small batch.
         strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
-        timesteps = torch.from_numpy((strata * 1000).astype(np.int64))
+        timesteps = torch.searchsorted(levels, torch.from_numpy(strata)).clamp(max=len(levels) - 1)
         return model(latents[chosen].float().to(device), words.to(device), noise.to(device), timesteps.to(device))
 
-    model = Denoising(unet.to(memory_format=torch.channels_last), text_encoder, config.min_snr_gamma)
+    model = Denoising(unet.to(memory_format=torch.channels_last), text_encoder)
     fit(model, loss_of, config, settings.seed, out / "denoiser_state.pt", accelerator, ema_decay=0.9995)

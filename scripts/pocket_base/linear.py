@@ -26,8 +26,9 @@ from torch import Tensor, nn
 CONSTANT = 16.0
 LOG_VARIANCE = -6.0
 RIDGE = 1e-4
-# Latents of unit variance would make noise of the faint components as loud as the strong ones; this keeps some order.
-WHITENING = 0.75
+# With latents of unit variance the denoiser would spend as much on the faintest component as on the strongest; like this it
+# draws from coarse to fine, as it does with pixels, whose spectrum falls.
+WHITENING = 0.5
 
 
 def kept(vae: AutoencoderKL) -> list[int]:

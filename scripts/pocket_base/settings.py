@@ -33,6 +33,8 @@ class DenoiserSettings(BudgetSettings):
 
     channels: tuple[int, ...]
     heads: tuple[int, ...]
+    attention: tuple[bool, ...]
+    """Which levels look at the text, and at themselves."""
     layers_per_block: int
     text_width: int
     text_layers: int
@@ -40,7 +42,9 @@ class DenoiserSettings(BudgetSettings):
     text_length: int
     vocabulary: int
     views: int
-    min_snr_gamma: float
+    log_snr_mean: float
+    log_snr_std: float
+    """Of the training density of noise levels, normal in the logarithm of their signal to noise ratio."""
     caption_dropout: float
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from . import linear
 from .fit import fit
-from .pictures import View, show
+from .pictures import Shot, View, show
 from .settings import BaseSettings, BudgetSettings, VaeSettings
 
 SAMPLE = 700
@@ -76,13 +76,15 @@ class Decoding(torch.nn.Module):
         return squared + 0.1 * error.abs().mean() if self._last else squared
 
 
-def train(settings: BaseSettings, pixels: Tensor, out: Path, accelerator: Accelerator) -> AutoencoderKL:
-    """Make it from `pixels`, uint8 (N, 3, S, S); the files `out/vae_*.pt` let a later call go on."""
+def train(
+    settings: BaseSettings, shots: list[Shot], pixels: Tensor, out: Path, accelerator: Accelerator
+) -> AutoencoderKL:
+    """Make it from `pixels`, uint8 (N, 3, S, S) of N shots; the files `out/vae_*.pt` let a later call go on."""
     config = settings.vae
 
     def draw(rng: np.random.Generator, count: int) -> Tensor:
         chosen = rng.integers(0, len(pixels), count)
-        return torch.stack([show(pixels[index], View.draw(rng)) for index in chosen])
+        return torch.stack([show(pixels[index], View.draw(shots[index], rng), settings.size) for index in chosen])
 
     def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
         return model(draw(rng, config.batch).to(accelerator.device))

@@ -1,0 +1,121 @@
+"""What the pocket base is trained on and how: views framed as portraits are, noise levels, the autoencoder's closed form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from likeness import resources
+from likeness.faces import FaceFinder
+from scripts.pocket_base import linear
+from scripts.pocket_base.denoiser import build_scheduler, noise_levels
+from scripts.pocket_base.pictures import View, find_shots, read_pixels, show
+from scripts.pocket_base.settings import VaeSettings
+from scripts.pocket_base.vae import build
+from training.crops import MIDDLE, WIDTHS
+
+FACES = {
+    "eye_left": [140.0, 90.0],
+    "eye_right": [100.0, 90.0],
+    "nose": [120.0, 120.0],
+    "mouth_left": [135.0, 140.0],
+    "mouth_right": [105.0, 140.0],
+    "chin": [120.0, 165.0],
+}
+
+
+def person(folder: Path, size: int = 256) -> Path:
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(5).integers(0, 256, (size, size, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "headshot_00.png")
+    shots = {"headshot_00.png": {"words": {"kind": "headshot"}, "landmarks": FACES}, "old.png": {"landmarks": FACES}}
+    (folder / "person.json").write_text(json.dumps({"shots": shots}))
+    return folder
+
+
+def test_views_are_framed_around_the_face_as_portraits_are(tmp_path: Path) -> None:
+    """By a real detector: on the cohort's portraits the face is as large, and where, a portrait of an adapter's has it."""
+    found = []
+    finder = FaceFinder()
+    for folder in sorted((resources.assets() / "cohort").glob("*/"))[:4]:
+        facts = json.loads((folder / "person.json").read_text(encoding="utf-8"))
+        facts["shots"] = {name: {**shot, "words": {}} for name, shot in facts["shots"].items() if "headshot" in name}
+        copy = tmp_path / folder.name
+        copy.mkdir()
+        (copy / "person.json").write_text(json.dumps(facts))
+        for name in facts["shots"]:
+            (copy / name).write_bytes((folder / name).read_bytes())
+    shots = find_shots([tmp_path])
+    for shot, pixels in zip(shots, read_pixels(shots), strict=True):
+        view = View.framed(shot, close=True)
+        picture = ((show(pixels, view, 256).permute(1, 2, 0) + 1) * 127.5).byte().numpy()
+        for face in finder.find(picture)[:1]:
+            found.append((256 / face.size / WIDTHS["close"], face.centre[0] / 256, face.centre[1] / 256))
+    assert len(found) >= 0.9 * len(shots)
+    size, x, y = np.median(found, axis=0)
+    assert size == pytest.approx(1, abs=0.08)
+    assert x == pytest.approx(0.5, abs=0.03)
+    assert y == pytest.approx(MIDDLE["close"], abs=0.03)
+
+
+def test_a_view_shows_the_pixels_that_it_names(tmp_path: Path) -> None:
+    person(tmp_path / "p1")
+    shots = find_shots([tmp_path])
+    assert [shot.path.name for shot in shots] == ["headshot_00.png"]
+    pixels = read_pixels(shots)[0]
+    view = View(close=True, side=0.5, left=0.25, top=0.125, mirrored=False, grey=False)
+    shown = show(pixels, view, 128)
+    wanted = pixels[:, 32:160, 64:192].float() / 127.5 - 1
+    assert torch.allclose(shown, wanted, atol=1e-5)
+    mirrored = show(pixels, View(True, 0.5, 0.25, 0.125, mirrored=True, grey=True), 128)
+    luma = (wanted * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
+    assert torch.allclose(mirrored, luma.flip(-1).expand(3, -1, -1), atol=1e-5)
+
+
+def test_views_never_leave_the_picture(tmp_path: Path) -> None:
+    person(tmp_path / "p1")
+    shot = find_shots([tmp_path])[0]
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        view = View.draw(shot, rng)
+        assert 0 <= view.left <= 1 - view.side + 1e-9
+        assert 0 <= view.top <= 1 - view.side + 1e-9
+
+
+def test_noise_levels_are_normal_in_log_snr() -> None:
+    """Drawn timesteps have the mean and deviation that were asked for, but for the share at no signal at all."""
+    levels = noise_levels(0.5, 1.5)
+    assert levels[-1] == pytest.approx(1)
+    drawn = torch.searchsorted(
+        levels, torch.rand(200_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    )
+    assert (drawn == 999).double().mean() == pytest.approx(0.02, abs=0.002)
+    alphas = build_scheduler().alphas_cumprod.double()[drawn[drawn < 999]]
+    logs = (alphas / (1 - alphas)).log()
+    assert float(logs.mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(logs.std()) == pytest.approx(1.5, abs=0.03)
+
+
+def test_the_closed_form_autoencoder_is_principal_components() -> None:
+    """The whole encoder gives what `linear.features` computes, and the decoder's last level gives the colours back."""
+    torch.manual_seed(0)
+    settings = VaeSettings(
+        channels=(16, 32, 64, 128), latent_channels=16, layers_per_block=1, lr=1e-3, batch=1, steps=1, minutes=(1,)
+    )
+    vae = build(settings, 32)
+    smooth = torch.nn.functional.interpolate(torch.rand(24, 3, 8, 8), (32, 32), mode="bicubic").clamp(0, 1) * 2 - 1
+    linear.construct(vae, smooth)
+    found, latents = linear.features(vae, smooth)
+    with torch.no_grad():
+        whole = vae.encode(smooth).latent_dist.mean
+    assert torch.allclose(whole, latents, atol=1e-2 * float(latents.std()))
+    assert [tuple(each.shape[1:]) for each in found] == [(3, 32, 32), (12, 16, 16), (32, 8, 8)]
+    # An orthonormal projection keeps at most the energy, and the first components of smooth pictures keep nearly all of it.
+    centred = smooth - smooth.mean((0, 2, 3), keepdim=True)
+    kept = found[1] - found[1].mean((0, 2, 3), keepdim=True)
+    assert 0.99 <= float(kept.square().sum() / centred.square().sum()) <= 1.001
