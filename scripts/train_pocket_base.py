@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="settings as key=value")
     arguments = parser.parse_args()
     settings = BaseSettings.load(arguments.config, arguments.overrides)
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    # Without being told, accelerate takes processes that torchrun started on CPUs for so many lone ones.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=settings.mixed_precision)
     arguments.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
 

@@ -58,7 +58,7 @@ class Trained(nn.Module):
         if prompts is not None:
             conditioning = {**conditioning, **self.family.encode_text(prompts)}
         # What is computed again in the backward pass must be computed in the same way there.
-        with nullcontext() if self.checkpoints_gradients else _attention(noisy):
+        with nullcontext() if self.checkpoints_gradients else _attention(noisy, self.dtype):
             return self.family.predict(noisy.to(self.dtype), timesteps, _cast(conditioning, self.dtype))
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -137,14 +137,15 @@ def make_trainable(
     return model.train()
 
 
-def _attention(latents: Tensor) -> AbstractContextManager[None]:
-    """Plain attention for small pictures on the CPU.
+def _attention(latents: Tensor, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Plain attention for small pictures in bfloat16 on the CPU.
 
-    There torch's fused attention is slow backwards in bfloat16 (docs/performance.md); it saves memory, which matters only
-    where pictures are large.
+    There torch's fused attention is slow backwards (docs/performance.md); it saves memory, which matters only where pictures
+    are large.
     """
     small = latents.shape[-2] * latents.shape[-1] <= 1024
-    return sdpa_kernel(SDPBackend.MATH) if small and latents.device.type == "cpu" else nullcontext()
+    slow = small and latents.device.type == "cpu" and dtype is torch.bfloat16
+    return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 
 def _cast(conditioning: Conditioning, dtype: torch.dtype) -> dict[str, Tensor]:
