@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
+LicenceOption = Annotated[
+    bool, typer.Option("--accept-license", help="You have read the base's licence, and may use it.")
+]
 GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
     "copying, setting, likeness."
@@ -49,6 +52,7 @@ def render(
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++ or unipc.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
+    accept_license: LicenceOption = False,
     light: SlotOption = None,
     background: SlotOption = None,
     outfit: SlotOption = None,
@@ -73,7 +77,7 @@ def render(
     request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    _render(person, request, given, base, weight, device)
+    _render(person, request, given, base, weight, device, accept_license)
 
 
 def certify(
@@ -82,6 +86,7 @@ def certify(
     recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
     bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
     clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
+    accept_license: LicenceOption = False,
 ) -> None:
     """Measure an adapter's headshots against the held-out selfies: likeness, copying, what changed, how many are good."""
     from rich.console import Console
@@ -93,7 +98,9 @@ def certify(
     person = Person.open(folder)
     person.require_consent()
     chosen = person.adapter(adapter)
-    settings = certificate.CertificateSettings.parse({"recogniser": recogniser, "bleed": bleed, "clip": clip})
+    settings = certificate.CertificateSettings.parse(
+        {"recogniser": recogniser, "bleed": bleed, "clip": clip, "accept_license": accept_license}
+    )
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the selfies and the cohort", total=None)
 
@@ -113,6 +120,7 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
     render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
+    accept_license: LicenceOption = False,
 ) -> None:
     """Compare how well headshots serve groups of people, by labels that are given; nothing is guessed from faces."""
     from rich.console import Console
@@ -123,7 +131,7 @@ def audit(
 
     settings = AuditSettings.parse({"adapter": adapter, "recogniser": recogniser})
     if render:
-        render_missing(people_in(folder), adapter, render)
+        render_missing(people_in(folder), adapter, render, accept_license)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the cohort", total=None)
 
@@ -191,7 +199,13 @@ def _modes(pairs: list[str]) -> dict[str, str]:
 
 
 def _render(
-    person: Person, request: RenderRequest, adapter: Path, base: str | None, weight: float, device: str | None
+    person: Person,
+    request: RenderRequest,
+    adapter: Path,
+    base: str | None,
+    weight: float,
+    device: str | None,
+    accept_license: bool,
 ) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -206,7 +220,9 @@ def _render(
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)
-        renderer = Renderer(base or (info.base if info else "pocket"), adapter, device, weight=weight)
+        chosen = base or (info.base if info else "pocket")
+        renderer = Renderer(chosen, adapter, device, weight=weight, accept_license=accept_license)
+        console.print(f"base: {chosen}, licence: {renderer.family.licence}", highlight=False, soft_wrap=True)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, description="Drawing", completed=done, total=total)
