@@ -127,7 +127,8 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit(
     info = adapter.read_info(folder)
     assert info is not None and info.revision == COMMIT
     assert {*small, *whole} == {"main"}
-    small.clear(), whole.clear()
+    small.clear()
+    whole.clear()
     Renderer("some/base", folder, "cpu")
     assert {*small, *whole} == {COMMIT}, "drawn with the commit that it was trained on"
 
