@@ -21,6 +21,7 @@ from likeness import files
 from likeness.errors import LikenessError
 from likeness.families import family_of
 from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
+from likeness.pivotal import embeddings_of, load_embeddings
 from likeness.quiet import quiet
 from likeness.settings import Settings
 
@@ -50,6 +51,8 @@ class AdapterInfo(Settings):
     licence: str = ""
     created: str = ""
     """ISO 8601. Not in the weights file's header, so that equal weights are equal files."""
+    tokens: list[str] = []
+    """New words that were trained (pivotal tuning), the trigger in a row. Their embeddings lie beside the weights."""
     held_out: list[str] = []
     """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them. Only beside the
     weights: it concerns nobody that they are given to."""
@@ -100,10 +103,13 @@ def lora_file(path: Path) -> Path:
 
 
 def weights_sha256(path: Path) -> str:
-    """sha256 (hex) of an adapter's weights; of the parts' hashes, sorted by name, for DreamBooth."""
+    """sha256 (hex) of an adapter's weights; of its files' hashes where there are several, those of DreamBooth by name."""
     parts = sorted(path.glob("*/*.safetensors")) if path.is_dir() else []
     if not parts:
-        return files.sha256(lora_file(path))
+        weights = lora_file(path)
+        parts = [weights, *(file for file in [embeddings_of(weights)] if file.is_file())]
+    if len(parts) == 1:
+        return files.sha256(parts[0])
     return hashlib.sha256("".join(files.sha256(part) for part in parts).encode()).hexdigest()
 
 
@@ -128,6 +134,8 @@ def load_into(
         _load_dreambooth(pipeline, path, weight)
     else:
         _load_lora(pipeline, lora_file(path), weight)
+        if info is not None and info.tokens:
+            load_embeddings(pipeline, family, info.tokens, embeddings_of(lora_file(path)))
     return info
 
 

@@ -69,7 +69,14 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     dtype = DTYPES[config.mixed_precision]
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
     model = make_trainable(
-        family, config.method, config.lora, config.dreambooth, config.seed, dtype, config.gradient_checkpointing
+        family,
+        config.method,
+        config.lora,
+        config.dreambooth,
+        config.seed,
+        dtype,
+        config.gradient_checkpointing,
+        config.pivotal,
     )
     digest = _data_digest(rows["train"])
     kept = sorted({row["digest"] for row in rows["held-out"]})
@@ -78,7 +85,7 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
 
 def subject(config: TrainConfig) -> str:
     """The words for the person: "sks person"."""
-    return f"{config.trigger} {config.class_word}".strip()
+    return f"{config.trigger_words} {config.class_word}".strip()
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:

@@ -53,6 +53,8 @@ class Family(ABC):
     """What ModelSpec, or the base's publisher, calls the kind of base."""
     comfyui_modules: ClassVar[Mapping[str, str]] = {}
     """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them."""
+    embedding_keys: ClassVar[Mapping[str, str]] = {}
+    """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]
     half: ClassVar[torch.dtype] = torch.float16
     """The low precision that the base's numbers fit into."""

@@ -23,6 +23,7 @@ class StableDiffusionXL(StableDiffusion):
     pipeline_class = "StableDiffusionXLPipeline"
     default_licence = "openrail++"
     architecture = "stable-diffusion-xl-v1-base"
+    embedding_keys = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
 
     @property
