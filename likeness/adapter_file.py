@@ -28,7 +28,7 @@ from likeness.settings import Settings
 LORA_FILE = "pytorch_lora_weights.safetensors"
 INFO_FILE = "adapter.json"
 HEADER_KEY = "likeness"
-ADAPTER_NAME = "likeness"
+ADAPTER_NAME, VARIANT_NAME = "likeness", "variant"
 
 _log = logging.getLogger(__name__)
 
@@ -139,29 +139,40 @@ def load_into(
     return info
 
 
-def _load_lora(pipeline: Any, path: Path, weight: float) -> None:
+def stack_beneath(pipeline: Any, path: Path, weight: float, adapter_weight: float) -> None:
+    """Puts another LoRA file into a stock pipeline, below the adapter that is in it, if there is one, at its weight.
+
+    Raises LikenessError as `load_into` does for a LoRA.
+    """
+    loaded = {name for names in pipeline.get_list_adapters().values() for name in names}
+    _load_lora(pipeline, path, weight, VARIANT_NAME)
+    if ADAPTER_NAME in loaded:
+        pipeline.set_adapters([VARIANT_NAME, ADAPTER_NAME], [weight, adapter_weight])
+
+
+def _load_lora(pipeline: Any, path: Path, weight: float, adapter_name: str = ADAPTER_NAME) -> None:
     parts = read_lora(pipeline, path)
     for folder, tensors in parts.items():
         _check_fit(getattr(pipeline, folder), folder, tensors, path)
     flat = {f"{folder}.{key}": tensor for folder, tensors in parts.items() for key, tensor in tensors.items()}
     with quiet():
         # In this order: peft misnames the magnitudes that come before their module's other tensors.
-        pipeline.load_lora_weights(dict(sorted(flat.items())), adapter_name=ADAPTER_NAME)
-    missing = _not_applied(pipeline, flat)
+        pipeline.load_lora_weights(dict(sorted(flat.items())), adapter_name=adapter_name)
+    missing = _not_applied(pipeline, flat, adapter_name)
     if missing:
         what = f"{len(missing)} of {len(flat)} tensors of this adapter were not applied: {some(missing)}"
         raise LikenessError(what, "It needs another release of diffusers or transformers", path)
-    pipeline.set_adapters([ADAPTER_NAME], [weight])
+    pipeline.set_adapters([adapter_name], [weight])
 
 
-def _not_applied(pipeline: Any, flat: Mapping[str, Tensor]) -> list[str]:
+def _not_applied(pipeline: Any, flat: Mapping[str, Tensor], adapter_name: str) -> list[str]:
     """The keys whose values are not in the pipeline, whatever the loader said."""
     folders = {key.partition(".")[0] for key in flat}
     inside = {
-        f"{folder}.{name}".replace(f".{ADAPTER_NAME}", "").removesuffix(".weight"): parameter
+        f"{folder}.{name}".replace(f".{adapter_name}", "").removesuffix(".weight"): parameter
         for folder in folders
         for name, parameter in getattr(pipeline, folder).named_parameters()
-        if f".{ADAPTER_NAME}" in name
+        if f".{adapter_name}" in name
     }
 
     def applied(key: str, tensor: Tensor) -> bool:
@@ -177,7 +188,8 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
     strays = []
     for key, tensor in tensors.items():
         name, found, kind = key.partition(".lora_")
-        weight = getattr(modules.get(name), "weight", None)
+        # Below a LoRA that is there already lies the base's own.
+        weight = getattr(modules.get(f"{name}.base_layer", modules.get(name)), "weight", None)
         if not found or not isinstance(weight, Tensor):
             strays.append(f"{folder}.{key}")
             continue
