@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from inference.material import load_selfies
+from inference.renderer import ReferencePhoto
 from likeness import files
 from likeness.errors import LikenessError
 from likeness.faces import Face, FaceFinder
@@ -19,14 +19,6 @@ _HEAD_AND_SHOULDERS = 2.6
 """Width of what is shown of a selfie, in faces: the pipeline scales pictures to a megapixel, and rooms would take most of it."""
 _MIDDLE = 0.42
 """Where on its height, from the top, the middle of the face lies."""
-
-
-@dataclass(frozen=True)
-class ReferencePhoto:
-    """One photograph as it is shown to the base; sha256 is that of its file."""
-
-    image: Image.Image
-    sha256: str
 
 
 def choose(person: Person, adapter: Path, count: int, finder: FaceFinder | None = None) -> list[ReferencePhoto]:
@@ -50,8 +42,8 @@ def choose(person: Person, adapter: Path, count: int, finder: FaceFinder | None 
 def _shown(rgb: Pixels, face: Face) -> Image.Image:
     """Head and shoulders of a selfie, square and moved to lie within it."""
     height, width = rgb.shape[:2]
-    side = min(_HEAD_AND_SHOULDERS * face.size, width, height)
+    side = round(min(_HEAD_AND_SHOULDERS * face.size, width, height))
     x, y = face.centre
-    left = min(max(x - side / 2, 0), width - side)
-    top = min(max(y - side * _MIDDLE, 0), height - side)
-    return Image.fromarray(rgb).crop((round(left), round(top), round(left + side), round(top + side)))
+    left = min(max(round(x - side / 2), 0), width - side)
+    top = min(max(round(y - side * _MIDDLE), 0), height - side)
+    return Image.fromarray(rgb).crop((left, top, left + side, top + side))

@@ -16,7 +16,6 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from inference.references import ReferencePhoto
 from likeness.adapter import AdapterInfo, load_into
 from likeness.adapter_file import stack_beneath
 from likeness.errors import LikenessError
@@ -64,6 +63,14 @@ class RenderJob:
     prompt: str
     negative: str
     seed: int
+
+
+@dataclass(frozen=True)
+class ReferencePhoto:
+    """A photograph of the person as it is shown to the base; sha256 is that of its file."""
+
+    image: Image.Image
+    sha256: str
 
 
 class Renderer:
