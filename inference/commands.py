@@ -91,7 +91,7 @@ def render(
 def certify(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
-    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    recogniser: Annotated[str, typer.Option(help="dlib, world (drawn people only), or a manifest (*.yaml).")] = "dlib",
     bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
     clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
 ) -> None:
@@ -121,7 +121,7 @@ def audit(
     folder: Annotated[Path, typer.Argument(metavar="PEOPLE", help="The folder that people's folders lie in.")],
     labels: Annotated[Path | None, typer.Option(help="Groups (JSON or CSV); PEOPLE/labels.json or labels.csv.")] = None,
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; each person's newest.")] = None,
-    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    recogniser: Annotated[str, typer.Option(help="dlib, world (drawn people only), or a manifest (*.yaml).")] = "dlib",
     out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
     render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
