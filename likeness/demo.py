@@ -22,16 +22,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from inference.finish import enlarge
 from inference.headshots import RenderRequest, render
 from inference.ranking import Judge, best_first, judge_of
 from inference.renderer import Renderer, RenderJob
 from likeness import resources
-from likeness.adapter import read_info
+from likeness.adapter import AdapterInfo, read_info
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.faces.panel import Panel, Score
 from likeness.files import explained, sha256, write_image, write_json
+from likeness.images import enlarge
 from likeness.person import Consent, Person
 from likeness.sheets import tile
 from training.config import TrainConfig
@@ -66,8 +66,8 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     adapter = train(TrainConfig.load(recipe, [f"person={person.folder}", *overrides]))
 
     console.rule("3 of 4: headshots")
-    held_out = _held_out(person, adapter)
-    judge = judge_of(person, RenderRequest().recogniser, held_out.values())
+    info, held_out = _reports(person, adapter)
+    judge = judge_of(person, RenderRequest().recogniser, info.held_out)
     headshots = _render(person, adapter, judge, count, console)
 
     console.rule("4 of 4: whom do they look like?")
@@ -146,15 +146,14 @@ def _without_adapter(headshots: list[Path], judge: Judge, console: Console) -> l
     return kept
 
 
-def _held_out(person: Person, adapter: Path) -> dict[str, str]:
-    """The selfies that the adapter was not trained on: name and SHA-256."""
+def _reports(person: Person, adapter: Path) -> tuple[AdapterInfo, set[str]]:
+    """What the adapter says of itself, and the names of the selfies that it was neither trained on nor chosen by."""
     info = read_info(adapter)
-    if info is None or not info.held_out:
+    if info is None or not info.reporting:
         raise LikenessError(
             "this adapter does not say what it was not trained on", "Remove it and run the demo again", adapter
         )
-    digests = {path.name: sha256(path) for path in person.selfie_files()}
-    return {name: digest for name, digest in digests.items() if digest in info.held_out}
+    return info, {path.name for path in person.selfie_files() if sha256(path) in info.reporting}
 
 
 def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel:

@@ -15,16 +15,21 @@ from training import prepare
 CROPS = ("full", "shoulders", "close")
 
 
-def make_person(folder: Path, photos: int = 5, resolution: int = RESOLUTION) -> Person:
+def make_person(folder: Path, photos: int = 5, resolution: int = RESOLUTION, held_out: int = 1) -> Person:
     """A person with consent whose prepared portraits ``training.prepare`` takes for its own; one photo is held out."""
     person = Person.create(folder, Consent(who="Nobody", basis="self", when=date(2026, 1, 1)))
     for number in range(photos):
         (person.selfies / f"photo-{number}.jpg").write_bytes(f"not looked at {number}".encode())
+    prepare_made(person, resolution, held_out)
+    return person
+
+
+def prepare_made(person: Person, resolution: int = RESOLUTION, held_out: int = 1) -> None:
+    """The portraits of the photographs that are there."""
     files = person.selfie_files()
-    rows = [_row(path, number == 0, place, resolution) for number, path in enumerate(files) for place in range(3)]
+    rows = [_row(path, number < held_out, place, resolution) for number, path in enumerate(files) for place in range(3)]
     recipe = prepare._recipe(files, resolution, 0, prepare.PrepareSettings())
     prepare._save(rows, person.prepared / str(resolution), recipe)
-    return person
 
 
 def _row(path: Path, held_out: bool, place: int, resolution: int) -> dict[str, object]:
