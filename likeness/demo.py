@@ -8,12 +8,10 @@ same prompts and seeds drawn without the adapter, and against everybody else of 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +25,13 @@ from inference.ranking import Judge, best_first, judge_of
 from inference.renderer import Renderer, RenderJob
 from likeness import resources
 from likeness.adapter import AdapterInfo, read_info
+from likeness.cohort import cohort_person
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.faces.panel import Panel, Score
-from likeness.files import explained, sha256, write_image, write_json
+from likeness.files import sha256, write_image, write_json
 from likeness.images import enlarge
-from likeness.person import Consent, Person
+from likeness.person import Person
 from likeness.sheets import tile
 from training.config import TrainConfig
 from training.intake import check
@@ -55,7 +54,7 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     `count`: headshots of each style. `overrides`: settings of the training as key=value. Raises LikenessError.
     """
     started = time.monotonic()
-    person = _person(into / "people" / PERSON)
+    person = cohort_person(into / "people" / PERSON)
     console.rule("1 of 4: the selfies")
     report = check(person.selfies)
     print_report(report, console)
@@ -77,18 +76,6 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     console.print(f"{minutes:.1f} minutes, {peak_memory():.1f} GiB of memory at most. The contact sheet:", style="bold")
     console.print(str(sheet), soft_wrap=True)
     return sheet
-
-
-def _person(folder: Path) -> Person:
-    """The bundled person's folder, made as `likeness person create` makes it."""
-    if folder.is_dir():
-        return Person.open(folder)
-    note = "drawn, not photographed: this person does not exist"
-    person = Person.create(folder, Consent(who="nobody", basis="written-release", when=date(2026, 11, 23), note=note))
-    for path in sorted((resources.assets() / "cohort" / folder.name).glob("selfie_*.jpg")):
-        with explained(person.selfies):
-            shutil.copyfile(path, person.selfies / path.name)
-    return person
 
 
 def _render(person: Person, adapter: Path, judge: Judge, count: int, console: Console) -> list[Path]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pydantic import Field, model_validator
 from likeness import files
 from likeness.errors import LikenessError
 from likeness.person import Person, check_name
-from likeness.settings import Settings, dump, with_overrides
+from likeness.settings import Settings, with_overrides
 from likeness.yaml12 import dump_yaml
 from training.config import TrainConfig
 from training.run import train
@@ -34,6 +35,9 @@ _FREE = {"person", "name", "tracking", "checkpoint"}
 """What a cell's numbers do not depend on; that candidates come at checkpoints is settled beforehand."""
 
 
+_FACTOR = re.compile(r"x\d+(\.\d+)?")
+
+
 class Variant(Settings):
     """One way of training."""
 
@@ -41,7 +45,7 @@ class Variant(Settings):
     question: str = ""
     """What it is there to answer, in words."""
     set: dict[str, Any] = {}
-    """Settings by dotted key, over those of the configuration."""
+    """Settings by dotted key, over those of the configuration. "x0.5" is half of what that has, for bases differ in it."""
 
 
 class Sweep(Settings):
@@ -65,7 +69,9 @@ class Sweep(Settings):
         keys = list(self.grid)
         combinations = itertools.product(*self.grid.values()) if keys else ()
         pairs = [list(zip(keys, values, strict=True)) for values in combinations]
-        named = [Variant(name=", ".join(f"{key}={value}" for key, value in chosen), set=dict(chosen)) for chosen in pairs]
+        named = [
+            Variant(name=", ".join(f"{key}={value}" for key, value in chosen), set=dict(chosen)) for chosen in pairs
+        ]
         return [*self.variants, *named]
 
 
@@ -108,8 +114,10 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
     found = []
     for person, seed, variant in itertools.product(people, range(seeds), sweep.all()):
         try:
-            values = with_overrides(base, variant.set) | {"person": str(person.folder)}
-            config = TrainConfig.parse(values | {"seed": int(values.get("seed", 0)) + seed})
+            plain = TrainConfig.parse({**base, "person": str(person.folder)}).model_dump(mode="json")
+            changes = {key: _scaled(plain, key, value) for key, value in variant.set.items()}
+            values = with_overrides(plain, changes)
+            config = TrainConfig.parse(values | {"seed": values["seed"] + seed})
         except LikenessError as error:
             raise LikenessError(f'in the variant "{variant.name}": {error.what}', error.remedy) from error
         key = _key(config, person, measured)
@@ -120,7 +128,7 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
 
 def run(
     wanted: Sequence[Cell], folder: Path, measure: Measure, settings: SweepSettings | None = None
-) -> Iterator[tuple[Cell, Result]]:
+) -> Generator[tuple[Cell, Result], None, None]:
     """Runs the cells that are not in ``folder`` yet, and yields all of them in order, each as soon as it is known.
 
     Raises Interrupted out of a training that was asked to stop, and LikenessError.
@@ -141,6 +149,19 @@ def recipe(config: TrainConfig) -> str:
     """A configuration as a recipe for others: YAML of what differs from the defaults, without the person and the name."""
     defaults = TrainConfig(person=config.person)
     return dump_yaml(_differing(config.model_dump(mode="json"), defaults.model_dump(mode="json"), skip={"name"}))
+
+
+def _scaled(plain: Mapping[str, Any], key: str, value: Any) -> Any:
+    """The value of a variant; that of the configuration times a factor where it is written as "x0.5"."""
+    if not (isinstance(value, str) and _FACTOR.fullmatch(value)):
+        return value
+    own: Any = plain
+    for part in key.split("."):
+        own = own.get(part) if isinstance(own, Mapping) else None
+    if isinstance(own, bool) or not isinstance(own, int | float):
+        raise LikenessError(f"{key} is {own!r}, of which {value} means nothing", "Give the value itself")
+    product = own * float(value[1:])
+    return max(1, round(product)) if isinstance(own, int) else product
 
 
 def _run(cell: Cell, measure: Measure, folder: Path) -> Result:
