@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
     from inference.headshots import RenderRequest
+    from inference.renderer import Renderer
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
@@ -18,7 +20,11 @@ GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
     "copying, setting, likeness."
 )
-RECOGNISER_HELP = "A recogniser's name or manifest (*.yaml); the one that reports."
+RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
+VARIANT_HELP = (
+    "A distilled relative of the base, in its place or stacked beneath the adapter: a name, a base's folder or Hub id, or a "
+    "YAML file; docs/families.md lists them."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +53,10 @@ def render(
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++ or unipc.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
+    references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
+    variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
     light: SlotOption = None,
@@ -74,7 +83,8 @@ def render(
     request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    _render(person, request, given, base, weight, device)
+    chosen = Choice(given, base, weight, device, variant or ("fast" if fast else None), references)
+    _render(person, request, chosen)
 
 
 def certify(
@@ -195,28 +205,55 @@ def _modes(pairs: list[str]) -> dict[str, str]:
     return modes
 
 
-def _render(
-    person: Person, request: RenderRequest, adapter: Path, base: str | None, weight: float, device: str | None
-) -> None:
+@dataclass(frozen=True)
+class Choice:
+    """What is drawn with: the adapter; base and device, where they are not the usual ones; variant and selfies to look at."""
+
+    adapter: Path
+    base: str | None
+    weight: float
+    device: str | None
+    variant: str | None
+    references: int
+
+
+def _renderer(person: Person, chosen: Choice) -> Renderer:
+    from inference.references import choose
+    from inference.renderer import Renderer
+    from likeness.adapter import read_info
+    from likeness.families import family_class, family_named
+    from likeness.families.variant import find_variant
+
+    info = read_info(chosen.adapter)
+    base = chosen.base or (info.base if info else "pocket")
+    family = family_named(info.family) if info else family_class(base)
+    variant = find_variant(family, chosen.variant) if chosen.variant else None
+    if variant and variant.base and chosen.base:
+        raise LikenessError("this variant is a base of its own", "Give --base or --variant, not both")
+    photos = []
+    if chosen.references:
+        family.reference_arguments([])  # a family that takes none is told before faces are looked for
+        photos = choose(person, chosen.adapter, chosen.references)
+    return Renderer(base, chosen.adapter, chosen.device, weight=chosen.weight, variant=variant, references=photos)
+
+
+def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
     from inference import headshots
     from inference.credentials import available
     from inference.index import INDEX, read_index
-    from inference.renderer import Renderer
-    from likeness.adapter import read_info
 
-    info = read_info(adapter)
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)
-        renderer = Renderer(base or (info.base if info else "pocket"), adapter, device, weight=weight)
+        renderer = _renderer(person, chosen)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, description="Drawing", completed=done, total=total)
 
-        folder, shots = headshots.render(person, request, renderer, adapter, progress)
+        folder, shots = headshots.render(person, request, renderer, chosen.adapter, progress)
     gates = read_index(folder / INDEX).gates
     for shot in shots:
         measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"

@@ -106,7 +106,7 @@ def render(
     person.require_consent()
     style = find_style(request.style)
     prompt = compose(style, request.choices, request.subject or _subject(renderer))
-    gates = renderer.family.recipe.gates.over(request.gates)
+    gates = renderer.recipe.gates.over(request.gates)
     if renderer.family.unread(prompt.positive):
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
     folder = _new_run(person.headshots, style.name)
@@ -206,12 +206,27 @@ def _origin(renderer: Renderer, adapter: Path | None, request: RenderRequest) ->
         "adapter": None if adapter is None else adapter.name,
         "adapter_sha256": None if adapter is None else weights_sha256(adapter),
         "adapter_weight": renderer.weight,
-        "sampling": request.sampling.over(renderer.family.recipe).model_dump(exclude={"gates"}),
+        "variant": _variant(renderer),
+        "references_sha256": [photo.sha256 for photo in renderer.references],
+        "sampling": request.sampling.over(renderer.recipe).model_dump(exclude={"gates"}),
         "latents": f"likeness.randomness.normal(shape, seed, {LATENT_STREAM!r})",
         "device": renderer.device,
         "dtype": str(renderer.dtype).removeprefix("torch."),
         "versions": {"likeness": __version__, **packages},
     }
+
+
+def _variant(renderer: Renderer) -> dict[str, Any] | None:
+    """The fast variant, if any: of a base in place of the adapter's own, "base" tells already which."""
+    if renderer.variant is None:
+        return None
+    file = renderer.variant_lora
+    own = (
+        {}
+        if file is None
+        else {"lora": file.name, "lora_sha256": files.sha256(file), "weight": renderer.variant.weight}
+    )
+    return {"kind": "base" if file is None else "lora", **own}
 
 
 def _signer() -> credentials.Signer | None:

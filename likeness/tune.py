@@ -108,7 +108,7 @@ def _judging(person: Person, adapter: Path, config: TrainConfig, judges: Judges)
     """SHA-256 of the photographs that judge: the same whatever the variant, for they follow from the person alone."""
     info = read_info(adapter)
     assert info is not None, "an adapter that was trained a moment ago says what it is"
-    rows = load_portraits(person, info.resolution, config.data.shape).select_columns(["digest", "split"])
+    rows = load_portraits(person, info.resolution, config.data.shape[0]).select_columns(["digest", "split"])
     held_out = {row["digest"] for row in rows if row["split"] == "held-out"}
     choosing, reporting = split_held_out(sorted(held_out), config.selection.share)
     if not reporting:

@@ -37,7 +37,8 @@ def test_the_bundled_sweeps_fit_the_recipes(name: str, tmp_path: Path) -> None:
     person = make_person(tmp_path / "people" / "zebulon")
     sweep = Sweep.load(configs() / "sweeps" / f"{name}.yaml")
     found = cells(sweep, tune.base_values(configs() / "pocket.yaml", []), [person], 1, "")
-    assert len({cell.key for cell in found}) == len(sweep.all()) > 4
+    names = [variant.name for variant in sweep.all()]
+    assert [cell.variant for cell in found] == names and len({cell.key for cell in found}) > 4
 
 
 def test_people_are_chosen_evenly() -> None:

@@ -48,7 +48,8 @@ class Loop:
         self.ended = False
         """Whether there is nothing more to do: all steps are done, or the selector has seen enough."""
         self.parameters = parts.model.parameters_in_order()
-        self.optimizer = make_optimizer(config.optim, *parts.model.parameter_groups())
+        self.groups = parts.model.parameter_groups()
+        self.optimizer = make_optimizer(config.optim, self.groups)
         self.rates = make_schedule(config.optim, self.optimizer, config.steps)
         ema = config.dreambooth.ema
         averaged = config.method == "dreambooth" and ema.enabled
@@ -123,6 +124,9 @@ class Loop:
                 cost, timesteps = self._forward(step, number)
                 self.accelerator.backward(cost.total / rounds)
             found.append((cost, timesteps))
+        if step >= self.config.pivot:
+            for row in self.groups["tokens"]:
+                row.grad = None
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
         self.stepper.step()
         self.rates.step()
@@ -192,10 +196,9 @@ class Loop:
     def _log(self, gradient_norm: Tensor) -> None:
         if self.done % self.config.tracking.every and self.done < self.config.steps:
             return
-        rates = [group["lr"] for group in self.optimizer.param_groups]
-        values = {**self.meter.read(), "lr": rates[0], "gradient_norm": float(gradient_norm)}
-        if len(rates) > 1:
-            values["lr_text"] = rates[1]
+        values = {**self.meter.read(), "gradient_norm": float(gradient_norm)}
+        for group in self.optimizer.param_groups:
+            values["lr" if group["name"] == "denoiser" else f"lr_{group['name']}"] = group["lr"]
         if "d" in self.optimizer.param_groups[0]:
             values["prodigy_d"] = float(self.optimizer.param_groups[0]["d"])
         self.accelerator.log(values, step=self.done)

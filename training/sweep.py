@@ -13,7 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,8 @@ def run(
         if result is None:
             result = _run(cell, measure, path.parent)
             files.write_json(path, {**vars(result), "config": json.loads(cell.config.model_dump_json())})
+        # Two variants may come to the same: where the recipe has the value already that one of them sets.
+        result = replace(result, variant=cell.variant)
         if not settings.keep:
             _clear(cell)
         yield cell, result

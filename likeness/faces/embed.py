@@ -94,16 +94,22 @@ class DlibEmbedder:
 
 
 def embedder(spec: str = "dlib") -> FaceEmbedder:
-    """The recogniser called "dlib", or the ONNX one that the manifest at a path describes.
+    """The recogniser called "dlib", "world" (for drawn people only), or the ONNX one that the manifest at a path describes.
 
-    Raises LikenessError when there is neither.
+    Raises LikenessError when there is none such.
     """
     if spec == "dlib":
         return DlibEmbedder()
+    if spec == "world":
+        from likeness.faces.world import WorldEmbedder
+
+        return WorldEmbedder()
     from likeness.faces.onnx_embedder import OnnxEmbedder
 
     if not Path(spec).is_file():
-        raise LikenessError(f'there is no face recogniser "{spec}"', 'Use "dlib" or the path of a manifest (*.yaml)')
+        raise LikenessError(
+            f'there is no face recogniser "{spec}"', 'Use "dlib", "world" or the path of a manifest (*.yaml)'
+        )
     return OnnxEmbedder(Path(spec))
 
 

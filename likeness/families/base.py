@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from likeness.errors import LikenessError
 from likeness.families import source
 from likeness.families.schedule import DiscreteSchedule, Schedule
+from likeness.families.variant import Variant
 from likeness.gates import Gates
 from likeness.quiet import quiet
 from likeness.settings import Settings
@@ -53,7 +55,11 @@ class Family(ABC):
     """What ModelSpec, or the base's publisher, calls the kind of base."""
     comfyui_modules: ClassVar[Mapping[str, str]] = {}
     """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them."""
+    embedding_keys: ClassVar[Mapping[str, str]] = {}
+    """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]
+    variants: ClassVar[Mapping[str, Variant]] = {}
+    """Distilled relatives that take adapters trained on the base, the usual one first."""
     half: ClassVar[torch.dtype] = torch.float16
     """The low precision that the base's numbers fit into."""
 
@@ -182,6 +188,14 @@ class Family(ABC):
             "num_inference_steps": recipe.steps,
             "guidance_scale": recipe.guidance_scale,
         }
+
+    @classmethod
+    def reference_arguments(cls, photos: Sequence[Image.Image]) -> dict[str, Any]:
+        """What else to call the stock pipeline with, so that it looks at these photographs while it draws.
+
+        Raises LikenessError where it cannot.
+        """
+        raise LikenessError(f"the pipeline of {cls.name} takes no reference photos", "Leave out --references")
 
     def free_encoders(self) -> None:
         """Let the VAE and the text encoders leave memory; using them afterwards raises LikenessError."""

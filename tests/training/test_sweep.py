@@ -94,6 +94,15 @@ def test_what_is_done_is_not_done_again(
     assert sorted(path.suffix for path in (out / "cells").iterdir()) == [".json", ".json"]
 
 
+def test_variants_that_come_to_the_same_are_trained_once(v_base: Path, person: Person, tmp_path: Path) -> None:
+    same = Sweep.parse({"variants": [{"name": "one"}, {"name": "same", "set": {"optim.lr": "x1"}}]})
+    todo = cells(same, base(v_base), [person], 1, "")
+    assert todo[0].key == todo[1].key
+    found = [result for _, result in run(todo, tmp_path, measure)]
+    assert [one.variant for one in found] == ["one", "same"] and found[0].values == found[1].values
+    assert len(list((tmp_path / "cells").iterdir())) == 1
+
+
 def test_a_recipe_is_what_differs_from_the_defaults(tmp_path: Path) -> None:
     config = TrainConfig.parse({"person": "ana", "name": "run", "optim": {"lr": 0.5}, "data": {"crops": ["close"]}})
     path = tmp_path / "best.yaml"
