@@ -14,7 +14,7 @@ from rich.console import Console
 
 from likeness import resources
 from likeness.errors import LikenessError
-from likeness.faces import REPORTING
+from likeness.faces import REPORTING, SELECTING, world
 from likeness.tune import (
     EXIT_INTERRUPTED,
     Comparison,
@@ -36,14 +36,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--people", type=int, default=12, help="of the cohort, evenly of its groups")
     parser.add_argument("--count", type=int, default=2, help="pictures in each of four styles")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--recogniser", default=REPORTING, help="must not be the one that selects")
+    parser.add_argument("--recogniser", default=REPORTING, help="reports; must not be the one that selects")
+    parser.add_argument("--selects", default=_selecting(), help="the recogniser that selects checkpoints")
     parser.add_argument("--out", type=Path, default=Path("outputs/ablations"))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
     options = parser.parse_intermixed_args(arguments)
+    if options.selects == options.recogniser:
+        print("note: one recogniser selects and reports, though by different photographs", file=sys.stderr)
     try:
         wanted = Comparison(
             sweep=Sweep.load(options.sweep),
-            base=base_values(options.config, options.overrides),
+            base=base_values(options.config, [f"selection.recogniser={options.selects}", *options.overrides]),
             people=cohort_sample(options.people, options.out / "people"),
             scores=ScorecardSettings(count=options.count, recogniser=options.recogniser),
             judges="reporting",
@@ -59,6 +62,11 @@ def main(arguments: list[str]) -> int:
         return EXIT_INTERRUPTED
     print((options.out / "ablations.md").read_text(encoding="utf-8"))
     return 0
+
+
+def _selecting() -> str:
+    """The recogniser of the drawn world, as the cohort is drawn; where its weights are not there, the usual one."""
+    return "world" if (world.folder() / "model.safetensors").is_file() else SELECTING
 
 
 if __name__ == "__main__":
