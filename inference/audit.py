@@ -24,7 +24,7 @@ from inference.subjects import Subject, between, dispersion, measure
 from likeness import __version__, files, resources
 from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
-from likeness.faces import FaceFinder, embedder
+from likeness.faces import REPORTING, FaceFinder, embedder
 from likeness.faces.arrays import Floats
 from likeness.faces.reference import embed_photo
 from likeness.person import Person
@@ -77,8 +77,8 @@ class AuditSettings(Settings):
 
     adapter: str | None = None
     """The adapter's name in every person's folder; None: each one's newest."""
-    recogniser: str = "dlib"
-    """"dlib" or the path of a manifest; best one that did not choose the pictures."""
+    recogniser: str = REPORTING
+    """A name or the path of a manifest; best one that did not choose the pictures."""
     least_people: int = Field(3, ge=2)
     """In a group and outside of it: two people are an anecdote."""
     significance: float = Field(0.05, gt=0, lt=1)

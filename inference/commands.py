@@ -20,8 +20,7 @@ GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
     "copying, setting, likeness."
 )
-
-
+RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
 VARIANT_HELP = (
     "A distilled relative of the base, in its place or stacked beneath the adapter: a name, a base's folder or Hub id, or a "
     "YAML file; docs/families.md lists them."
@@ -91,7 +90,7 @@ def render(
 def certify(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
-    recogniser: Annotated[str, typer.Option(help="dlib, world (drawn people only), or a manifest (*.yaml).")] = "dlib",
+    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
     bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
     clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
 ) -> None:
@@ -105,7 +104,7 @@ def certify(
     person = Person.open(folder)
     person.require_consent()
     chosen = person.adapter(adapter)
-    settings = certificate.CertificateSettings.parse({"recogniser": recogniser, "bleed": bleed, "clip": clip})
+    settings = certificate.CertificateSettings.parse({"bleed": bleed, "clip": clip, **_named(recogniser)})
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the selfies and the cohort", total=None)
 
@@ -121,7 +120,7 @@ def audit(
     folder: Annotated[Path, typer.Argument(metavar="PEOPLE", help="The folder that people's folders lie in.")],
     labels: Annotated[Path | None, typer.Option(help="Groups (JSON or CSV); PEOPLE/labels.json or labels.csv.")] = None,
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; each person's newest.")] = None,
-    recogniser: Annotated[str, typer.Option(help="dlib, world (drawn people only), or a manifest (*.yaml).")] = "dlib",
+    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
     render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
@@ -133,7 +132,7 @@ def audit(
     from inference.audit import AuditSettings, finding_lines, people_in, render_missing
     from inference.audit import audit as run
 
-    settings = AuditSettings.parse({"adapter": adapter, "recogniser": recogniser})
+    settings = AuditSettings.parse({"adapter": adapter, **_named(recogniser)})
     if render:
         render_missing(people_in(folder), adapter, render)
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -189,6 +188,10 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
             typer.echo(f"{label:<9} {text}")
     if verdict.state not in ("trusted", "valid"):
         raise typer.Exit(1)
+
+
+def _named(recogniser: str | None) -> dict[str, str]:
+    return {} if recogniser is None else {"recogniser": recogniser}
 
 
 def _modes(pairs: list[str]) -> dict[str, str]:

@@ -29,7 +29,9 @@ from inference.styles import SlotName, find_style
 from likeness import __version__, files
 from likeness.adapter import weights_sha256
 from likeness.errors import LikenessError
+from likeness.faces.embed import SELECTING
 from likeness.gates import GateName, Gates, Mode
+from likeness.images import enlarge
 from likeness.person import Person
 from likeness.settings import Settings
 from likeness.sheets import tile
@@ -67,7 +69,8 @@ class RenderRequest(Settings):
     format: Format = "png"
     batch: int = Field(4, ge=1)
     sampling: Sampling = Sampling()
-    recogniser: str = "dlib"
+    recogniser: str = SELECTING
+    """Ranks; another one reports."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class _Writer:
         self.signer = signer
 
     def write(self, drawn: Image.Image, seed: int, judge: Judge) -> Headshot:
-        image = finish.enlarge(drawn, self.request.size)
+        image = enlarge(drawn, self.request.size)
         assessment = judge.assess(image)
         passes = not self.gates.rejecting(assessment.failures)
         name = f"{seed:06d}{'' if passes else NOT_PASSING}{finish.SUFFIXES[self.request.format]}"

@@ -23,6 +23,7 @@ from likeness.families import family_of
 from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
 from likeness.pivotal import embeddings_of, load_embeddings
 from likeness.quiet import quiet
+from likeness.selection import Selection
 from likeness.settings import Settings
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -56,6 +57,14 @@ class AdapterInfo(Settings):
     held_out: list[str] = []
     """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them. Only beside the
     weights: it concerns nobody that they are given to."""
+    selection: Selection | None = None
+    """Which checkpoint this is; None: the last, for nothing else was asked. Like ``held_out`` only beside the weights."""
+
+    @property
+    def reporting(self) -> list[str]:
+        """SHA-256 of the held-out photographs that took no part in choosing either: what likeness is reported by."""
+        chose = set(self.selection.photos) if self.selection else set()
+        return [digest for digest in self.held_out if digest not in chose]
 
     @property
     def subject(self) -> str:

@@ -19,6 +19,7 @@ from training.model import DreamboothSettings, trains_text
 from training.objective import ObjectiveSettings
 from training.optim import OptimSettings
 from training.samples import SampleSettings
+from training.selection import SelectionSettings
 from training.tracking import TrackingSettings
 
 _MAY_CHANGE = (
@@ -66,6 +67,7 @@ class TrainConfig(Settings):
     checkpoint: CheckpointSettings = CheckpointSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     samples: SampleSettings = SampleSettings()
+    selection: SelectionSettings = SelectionSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("name")

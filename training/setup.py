@@ -24,7 +24,8 @@ from training.data import Portraits, Sampler
 from training.evaluation import Evaluation
 from training.model import FrozenBase, Trained, make_trainable
 from training.prepare import load_portraits, prepare
-from training.samples import Samples
+from training.samples import Samples, SampleSettings
+from training.selector import Selector, make_selector
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -42,6 +43,10 @@ class Parts:
     prior: Sampler | None
     evaluation: Evaluation | None
     samples: Samples | None
+    selector: Selector | None
+    """Of the checkpoint to keep; the main process has it alone."""
+    selector_note: str
+    """Why none is chosen though it was asked for; empty otherwise."""
     resolution: int
     """The largest that was trained on."""
     data_digest: str
@@ -66,9 +71,14 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         train = [_encode(encodings, found["train"], config.data.flip) for found in rows]
         sampler, prior = _samplers(config, family, encodings, train, sizes)
         evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
-        samples = _samples(config, family, sizes[0])
-        texts = encodings.text(_prompts(sampler, prior, evaluation, samples))
-    _free(family, keep_text=config.trains_text, keep_vae=samples is not None)
+        samples = _samples(config.samples, config, family, sizes[0])
+        seen = {"train": [row for found in rows for row in found["train"]], "held-out": kept}
+        selector, note = (
+            _selector(config, person, seen, family, sizes[0]) if accelerator.is_main_process else (None, "")
+        )
+        drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
+        texts = encodings.text(_prompts(sampler, prior, evaluation, drawn))
+    _free(family, keep_text=config.trains_text, keep_vae=bool(drawn))
     dtype = DTYPES[config.mixed_precision]
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
     model = make_trainable(
@@ -81,10 +91,11 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         config.gradient_checkpointing,
         config.pivotal,
     )
-    digest = _data_digest(row for found in rows for row in found["train"])
-    digests = sorted({row["digest"] for row in kept})
+    digest, digests = _data_digest(seen["train"]), sorted({row["digest"] for row in kept})
     largest = max(width for width, _ in buckets)
-    return Parts(family, model, frozen, texts, sampler, prior, evaluation, samples, largest, digest, digests)
+    return Parts(
+        family, model, frozen, texts, sampler, prior, evaluation, samples, selector, note, largest, digest, digests
+    )
 
 
 def subject(config: TrainConfig) -> str:
@@ -155,18 +166,30 @@ def _evaluation(config: TrainConfig, held_out: Portraits) -> Evaluation | None:
     return Evaluation(held_out, settings, subject(config), config.seed, config.objective.background_floor)
 
 
-def _samples(config: TrainConfig, family: Family, size: tuple[int, int]) -> Samples | None:
-    settings = config.samples
+def _samples(settings: SampleSettings, config: TrainConfig, family: Family, size: tuple[int, int]) -> Samples | None:
     return Samples(settings, family, size, subject(config), config.seed) if settings.every else None
 
 
+def _selector(
+    config: TrainConfig,
+    person: Person,
+    rows: Mapping[str, list[Mapping[str, Any]]],
+    family: Family,
+    size: tuple[int, int],
+) -> tuple[Selector | None, str]:
+    def pictures(settings: SampleSettings) -> Samples:
+        return Samples(settings, family, size, subject(config), config.seed)
+
+    return make_selector(config.selection, person, rows, pictures)
+
+
 def _prompts(
-    person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, samples: Samples | None
+    person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, drawn: Iterable[Samples]
 ) -> set[str]:
     prompts = set(person.all_prompts())
     prompts |= set(prior.all_prompts()) if prior else set()
     prompts |= set(evaluation.prompts) if evaluation else set()
-    return prompts | {*samples.prompts, samples.negative} if samples else prompts
+    return prompts.union(*([*one.prompts, one.negative] for one in drawn))
 
 
 def _free(family: Family, keep_text: bool, keep_vae: bool) -> None:

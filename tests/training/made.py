@@ -19,22 +19,33 @@ CROPS = ("full", "shoulders", "close")
 
 
 def make_person(
-    folder: Path, photos: int = 5, resolution: int = RESOLUTION, more: Sequence[tuple[int, Shape]] = ()
+    folder: Path,
+    photos: int = 5,
+    resolution: int = RESOLUTION,
+    more: Sequence[tuple[int, Shape]] = (),
+    held_out: int = 1,
 ) -> Person:
-    """A person with consent whose prepared portraits ``training.prepare`` takes for its own; one photo is held out.
+    """A person with consent whose prepared portraits ``training.prepare`` takes for its own; the first photos are held out.
 
     ``more``: (resolution, shape) of further sets of portraits.
     """
     person = Person.create(folder, Consent(who="Nobody", basis="self", when=date(2026, 1, 1)))
     for number in range(photos):
         (person.selfies / f"photo-{number}.jpg").write_bytes(f"not looked at {number}".encode())
+    prepare_made(person, resolution, more, held_out)
+    return person
+
+
+def prepare_made(
+    person: Person, resolution: int = RESOLUTION, more: Sequence[tuple[int, Shape]] = (), held_out: int = 1
+) -> None:
+    """The portraits of the photographs that are there."""
     files = person.selfie_files()
     for width, shape in [(resolution, SQUARE), *more]:
         size = portrait_size(shape, width)
-        rows = [_row(path, number == 0, place, *size) for number, path in enumerate(files) for place in range(3)]
+        rows = [_row(path, number < held_out, place, *size) for number, path in enumerate(files) for place in range(3)]
         recipe = prepare._recipe(files, width, 0, prepare.PrepareSettings())
         prepare._save(rows, prepare._folder(person, width, shape), recipe)
-    return person
 
 
 def _row(path: Path, held_out: bool, place: int, width: int, height: int) -> dict[str, object]:
