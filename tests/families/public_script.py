@@ -134,7 +134,7 @@ def run(checkout: Path, name: str, base: Path) -> dict[str, Any]:
     accelerate.Accelerator.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
     DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mode()  # type: ignore[method-assign]
     denoiser.add_adapter = begun
-    torch.randn_like = lambda tensor, **_: parity.noise(tuple(tensor.shape), len(found))
+    torch.randn_like = lambda tensor, **_: parity.noise(tuple(tensor.shape), len(found))  # type: ignore[assignment]
     torch.randint = levels
     script.compute_density_for_timestep_sampling = lambda **_: parity.quantiles(name, len(found))
     script.save_model_card = lambda *_, **__: None
