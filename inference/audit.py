@@ -24,7 +24,7 @@ from inference.subjects import Subject, between, dispersion, measure
 from likeness import __version__, files, resources
 from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
-from likeness.faces import FaceFinder, embedder
+from likeness.faces import REPORTING, FaceFinder, embedder
 from likeness.faces.arrays import Floats
 from likeness.faces.reference import embed_photo
 from likeness.person import Person
@@ -77,8 +77,8 @@ class AuditSettings(Settings):
 
     adapter: str | None = None
     """The adapter's name in every person's folder; None: each one's newest."""
-    recogniser: str = "dlib"
-    """"dlib" or the path of a manifest; best one that did not choose the pictures."""
+    recogniser: str = REPORTING
+    """A name or the path of a manifest; best one that did not choose the pictures."""
     least_people: int = Field(3, ge=2)
     """In a group and outside of it: two people are an anecdote."""
     significance: float = Field(0.05, gt=0, lt=1)
@@ -127,18 +127,17 @@ def people_in(folder: Path) -> list[Person]:
     return [Person.open(path) for path in inside]
 
 
-def render_missing(people: Sequence[Person], adapter: str | None, count: int) -> None:
+def render_missing(people: Sequence[Person], adapter: str | None, count: int, accept_license: bool = False) -> None:
     """Draws `count` headshots in the first style of everybody whose adapter has none yet; who has no adapter is passed over."""
     from inference.headshots import RenderRequest, render
     from inference.renderer import Renderer
 
-    for person in people:
-        if not person.adapter_folders():
-            continue
+    for person in (one for one in people if one.adapter_folders()):
         chosen = person.adapter(adapter)
         if not load_renders(person, chosen):
             info = read_info(chosen)
-            render(person, RenderRequest(count=count), Renderer(info.base if info else "pocket", chosen), chosen)
+            renderer = Renderer(info.base if info else "pocket", chosen, accept_license=accept_license)
+            render(person, RenderRequest(count=count), renderer, chosen)
 
 
 def _portraits(people: Sequence[Person]) -> dict[str, list[Path]]:

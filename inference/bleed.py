@@ -14,20 +14,25 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from inference import finish
 from inference.renderer import Renderer, RenderJob, Sampling
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.faces.examiner import Examiner
+from likeness.faces.scorer import SIDE
+from likeness.images import enlarge
 from likeness.statistics import mean_interval
 
-_SIDE = 512
-"""Pixels that smaller pictures are enlarged to, as headshots are before they are looked at."""
 _ONE, _TWO = "a headshot of a {}", "a photo of two people"
 
 
 def bleed(
-    adapter: Path, examiner: Examiner, count: int, seed: int, base: str | None = None, sampling: Sampling | None = None
+    adapter: Path,
+    examiner: Examiner,
+    count: int,
+    seed: int,
+    base: str | None = None,
+    sampling: Sampling | None = None,
+    accept_license: bool = False,
 ) -> list[dict[str, Any]]:
     """One record a prompt: likeness drawn by the base alone and with the adapter, and the rise with its 95% interval.
 
@@ -41,8 +46,10 @@ def bleed(
     prompts = (_ONE.format(info.class_word or "person"), _TWO)
     jobs = [RenderJob(prompt, "", seed + number) for prompt in prompts for number in range(count)]
     # One after the other: two large bases may not fit side by side.
-    alone = _likenesses(Renderer(base or info.base).render(jobs, sampling), examiner)
-    loaded = _likenesses(Renderer(base or info.base, adapter).render(jobs, sampling), examiner)
+    alone, loaded = (
+        _likenesses(Renderer(base or info.base, chosen, accept_license=accept_license).render(jobs, sampling), examiner)
+        for chosen in (None, adapter)
+    )
     return [
         _record(prompt, alone[start : start + count], loaded[start : start + count], seed)
         for prompt, start in zip(prompts, (0, count), strict=True)
@@ -68,7 +75,7 @@ def _likenesses(pictures: Sequence[Image.Image], examiner: Examiner) -> list[flo
     """Likeness of the likest face on each picture; None without a face."""
     found: list[float | None] = []
     for picture in pictures:
-        rgb = np.asarray(finish.enlarge(picture, max(_SIDE, *picture.size)).convert("RGB"))
+        rgb = np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))
         vectors = [examiner.embedder.embed(rgb, face) for face in examiner.finder.find(rgb)]
         found.append(max((examiner.reference.likeness(vector) for vector in vectors), default=None))
     return found

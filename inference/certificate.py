@@ -18,10 +18,11 @@ from inference.examination import Examined, candidate_yield, examine_shot, passi
 from inference.material import Selfies, Shot, load_renders, load_selfies, load_shots
 from inference.prompt_following import follow
 from likeness import __version__, files
-from likeness.adapter_file import weights_sha256
+from likeness.adapter_file import read_info, weights_sha256
 from likeness.faces import FaceEmbedder, FaceFinder, embedder
 from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, COPIED_SETTING
 from likeness.faces.drift import LIMIT, MEASURES, Drift
+from likeness.faces.embed import REPORTING
 from likeness.faces.examiner import Examiner, Findings
 from likeness.faces.following import Followed
 from likeness.faces.panel import Panel
@@ -37,8 +38,8 @@ Progress = Callable[[int, int], None]
 class CertificateSettings(Settings):
     """How headshots are examined."""
 
-    recogniser: str = "dlib"
-    """"dlib" or the path of a manifest; best one that did not choose the pictures."""
+    recogniser: str = REPORTING
+    """A name or the path of a manifest; best one that did not choose the pictures."""
     false_accepts: float = Field(0.05, ge=0, lt=1)
     """Share of other people's photographs that the verification threshold lets through: with 4 of each of some 17 people, less
     than 1 in 20 is told from none too badly to be aimed at."""
@@ -47,6 +48,8 @@ class CertificateSettings(Settings):
     bleed: int = Field(0, ge=0)
     """Pictures drawn a prompt, with and without the adapter, to see whether it draws the person unasked; 0: not looked at, for
     it takes as long as a render and needs the base."""
+    accept_license: bool = False
+    """Of the base, where the bleed is looked at and its licence is not open."""
     clip: str | None = None
     """A CLIP model's folder or Hub id, to score how well pictures fit their prompts; none ships."""
     seed: int = Field(0, ge=0)
@@ -68,7 +71,7 @@ def certify(
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
     renders = [index for _, index in load_renders(person, adapter)]
     recogniser = embedder(settings.recogniser)
-    examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser)
+    examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser, selfies.chose)
     panel = Panel(examiner.reference, cohort(settings.photos_of_others, but=person.name), examiner.finder, recogniser)
     impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
     accepts = threshold(impostors, settings.false_accepts)
@@ -80,9 +83,15 @@ def certify(
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
     report |= _measured(examined, examiner, panel, accepts, settings.seed)
     report["chosen_by"] = sorted({Path(str(shot.record["assessment"]["recogniser"])).name for shot in shots})
+    info = read_info(adapter)
+    report["checkpoint_chosen_by"] = info.selection.recogniser if info and info.selection else None
     report["yield"] = candidate_yield(renders)
     report["prompt"] = prompt_following.summary(followed, shots, settings.clip, settings.seed)
-    report["bleed"] = bleed(adapter, examiner, settings.bleed, settings.seed) if settings.bleed else None
+    report["bleed"] = (
+        bleed(adapter, examiner, settings.bleed, settings.seed, accept_license=settings.accept_license)
+        if settings.bleed
+        else None
+    )
     report["each"] = [_each(*row) for row in zip(shots, examined, followed, strict=True)]
     report["cannot_tell"] = _cannot_tell(report)
     scores = {"own": examiner.own_cosines().tolist(), "others": impostors}
@@ -115,7 +124,8 @@ def _about(
         | {"recogniser": Path(settings.recogniser).name, "clip": Path(settings.clip).name if settings.clip else None},
         "selfies": {
             "held_out": examiner.held_out,
-            "trained_on": [name for name in examiner.names if name not in selfies.held_out],
+            "chose_the_checkpoint": sorted(selfies.chose),
+            "trained_on": [name for name in examiner.names if name not in selfies.held_out | selfies.chose],
             "without_face": examiner.faceless,
         },
     }
@@ -201,6 +211,11 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
         *(
             ["The recogniser that reports the likeness also ranked these pictures, which flatters them."]
             if same
+            else []
+        ),
+        *(
+            ["The recogniser that reports the likeness also chose the checkpoint, though by other selfies."]
+            if report["recogniser"] == report["checkpoint_chosen_by"]
             else []
         ),
         *(

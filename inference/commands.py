@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,21 @@ from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
     from inference.headshots import RenderRequest
+    from inference.renderer import Renderer
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
+LicenceOption = Annotated[
+    bool, typer.Option("--accept-license", help="You have read the base's licence, and may use it.")
+]
 GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
     "copying, setting, likeness."
+)
+RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
+VARIANT_HELP = (
+    "A distilled relative of the base, in its place or stacked beneath the adapter: a name, a base's folder or Hub id, or a "
+    "YAML file; docs/families.md lists them."
 )
 
 
@@ -46,9 +56,13 @@ def render(
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++ or unipc.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
+    references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
+    variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
+    accept_license: LicenceOption = False,
     light: SlotOption = None,
     background: SlotOption = None,
     outfit: SlotOption = None,
@@ -73,15 +87,17 @@ def render(
     request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    _render(person, request, given, base, weight, device)
+    chosen = Choice(given, base, weight, device, variant or ("fast" if fast else None), references, accept_license)
+    _render(person, request, chosen)
 
 
 def certify(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
-    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
     bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
     clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
+    accept_license: LicenceOption = False,
 ) -> None:
     """Measure an adapter's headshots against the held-out selfies: likeness, copying, what changed, how many are good."""
     from rich.console import Console
@@ -93,7 +109,9 @@ def certify(
     person = Person.open(folder)
     person.require_consent()
     chosen = person.adapter(adapter)
-    settings = certificate.CertificateSettings.parse({"recogniser": recogniser, "bleed": bleed, "clip": clip})
+    settings = certificate.CertificateSettings.parse(
+        {"bleed": bleed, "clip": clip, "accept_license": accept_license, **_named(recogniser)}
+    )
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the selfies and the cohort", total=None)
 
@@ -109,10 +127,11 @@ def audit(
     folder: Annotated[Path, typer.Argument(metavar="PEOPLE", help="The folder that people's folders lie in.")],
     labels: Annotated[Path | None, typer.Option(help="Groups (JSON or CSV); PEOPLE/labels.json or labels.csv.")] = None,
     adapter: Annotated[str | None, typer.Option(help="The adapter's name; each person's newest.")] = None,
-    recogniser: Annotated[str, typer.Option(help="dlib, or a recogniser's manifest (*.yaml).")] = "dlib",
+    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
     render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
+    accept_license: LicenceOption = False,
 ) -> None:
     """Compare how well headshots serve groups of people, by labels that are given; nothing is guessed from faces."""
     from rich.console import Console
@@ -121,9 +140,9 @@ def audit(
     from inference.audit import AuditSettings, finding_lines, people_in, render_missing
     from inference.audit import audit as run
 
-    settings = AuditSettings.parse({"adapter": adapter, "recogniser": recogniser})
+    settings = AuditSettings.parse({"adapter": adapter, **_named(recogniser)})
     if render:
-        render_missing(people_in(folder), adapter, render)
+        render_missing(people_in(folder), adapter, render, accept_license)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the cohort", total=None)
 
@@ -179,6 +198,10 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
         raise typer.Exit(1)
 
 
+def _named(recogniser: str | None) -> dict[str, str]:
+    return {} if recogniser is None else {"recogniser": recogniser}
+
+
 def _modes(pairs: list[str]) -> dict[str, str]:
     """{gate: mode} of texts "gate=mode"."""
     modes = {}
@@ -190,28 +213,65 @@ def _modes(pairs: list[str]) -> dict[str, str]:
     return modes
 
 
-def _render(
-    person: Person, request: RenderRequest, adapter: Path, base: str | None, weight: float, device: str | None
-) -> None:
+@dataclass(frozen=True)
+class Choice:
+    """What is drawn with: the adapter; base and device, where they are not the usual ones; variant and selfies to look at."""
+
+    adapter: Path
+    base: str | None
+    weight: float
+    device: str | None
+    variant: str | None
+    references: int
+    accept_license: bool
+
+
+def _renderer(person: Person, chosen: Choice) -> Renderer:
+    from inference.references import choose
+    from inference.renderer import Renderer
+    from likeness.adapter import read_info
+    from likeness.families import family_class, family_named
+    from likeness.families.variant import find_variant
+
+    info = read_info(chosen.adapter)
+    base = chosen.base or (info.base if info else "pocket")
+    family = family_named(info.family) if info else family_class(base)
+    variant = find_variant(family, chosen.variant) if chosen.variant else None
+    if variant and variant.base and chosen.base:
+        raise LikenessError("this variant is a base of its own", "Give --base or --variant, not both")
+    photos = []
+    if chosen.references:
+        family.reference_arguments([])  # a family that takes none is told before faces are looked for
+        photos = choose(person, chosen.adapter, chosen.references)
+    return Renderer(
+        base,
+        chosen.adapter,
+        chosen.device,
+        weight=chosen.weight,
+        variant=variant,
+        references=photos,
+        accept_license=chosen.accept_license,
+    )
+
+
+def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
     from inference import headshots
     from inference.credentials import available
     from inference.index import INDEX, read_index
-    from inference.renderer import Renderer
-    from likeness.adapter import read_info
 
-    info = read_info(adapter)
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)
-        renderer = Renderer(base or (info.base if info else "pocket"), adapter, device, weight=weight)
+        renderer = _renderer(person, chosen)
+        console.print(f"base: {renderer.base}, licence: {renderer.family.licence}", highlight=False, soft_wrap=True)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, description="Drawing", completed=done, total=total)
 
-        folder, shots = headshots.render(person, request, renderer, adapter, progress)
+        folder, shots = headshots.render(person, request, renderer, chosen.adapter, progress)
     gates = read_index(folder / INDEX).gates
     for shot in shots:
         measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"

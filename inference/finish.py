@@ -19,14 +19,6 @@ Format = Literal["png", "jpeg", "webp"]
 SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
-def enlarge(image: Image.Image, size: int | None) -> Image.Image:
-    """The picture with its longer side at `size` px (Lanczos); as it is with None."""
-    if size is None or max(image.size) == size:
-        return image
-    scale = size / max(image.size)
-    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
-
-
 def encode(image: Image.Image, suffix: str, signer: Signer | None) -> bytes:
     """The file's bytes: RGB pixels, XMP with the digital source type, and with a signer the C2PA manifest."""
     buffer = io.BytesIO()

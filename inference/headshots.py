@@ -29,7 +29,9 @@ from inference.styles import SlotName, find_style
 from likeness import __version__, files
 from likeness.adapter import weights_sha256
 from likeness.errors import LikenessError
+from likeness.faces.embed import SELECTING
 from likeness.gates import GateName, Gates, Mode
+from likeness.images import enlarge
 from likeness.person import Person
 from likeness.settings import Settings
 from likeness.sheets import tile
@@ -67,7 +69,8 @@ class RenderRequest(Settings):
     format: Format = "png"
     batch: int = Field(4, ge=1)
     sampling: Sampling = Sampling()
-    recogniser: str = "dlib"
+    recogniser: str = SELECTING
+    """Ranks; another one reports."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ def render(
     person.require_consent()
     style = find_style(request.style)
     prompt = compose(style, request.choices, request.subject or _subject(renderer))
-    gates = renderer.family.recipe.gates.over(request.gates)
+    gates = renderer.recipe.gates.over(request.gates)
     if renderer.family.unread(prompt.positive):
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
     folder = _new_run(person.headshots, style.name)
@@ -166,7 +169,7 @@ class _Writer:
         self.signer = signer
 
     def write(self, drawn: Image.Image, seed: int, judge: Judge) -> Headshot:
-        image = finish.enlarge(drawn, self.request.size)
+        image = enlarge(drawn, self.request.size)
         assessment = judge.assess(image)
         passes = not self.gates.rejecting(assessment.failures)
         name = f"{seed:06d}{'' if passes else NOT_PASSING}{finish.SUFFIXES[self.request.format]}"
@@ -203,12 +206,27 @@ def _origin(renderer: Renderer, adapter: Path | None, request: RenderRequest) ->
         "adapter": None if adapter is None else adapter.name,
         "adapter_sha256": None if adapter is None else weights_sha256(adapter),
         "adapter_weight": renderer.weight,
-        "sampling": request.sampling.over(renderer.family.recipe).model_dump(exclude={"gates"}),
+        "variant": _variant(renderer),
+        "references_sha256": [photo.sha256 for photo in renderer.references],
+        "sampling": request.sampling.over(renderer.recipe).model_dump(exclude={"gates"}),
         "latents": f"likeness.randomness.normal(shape, seed, {LATENT_STREAM!r})",
         "device": renderer.device,
         "dtype": str(renderer.dtype).removeprefix("torch."),
         "versions": {"likeness": __version__, **packages},
     }
+
+
+def _variant(renderer: Renderer) -> dict[str, Any] | None:
+    """The fast variant, if any: of a base in place of the adapter's own, "base" tells already which."""
+    if renderer.variant is None:
+        return None
+    file = renderer.variant_lora
+    own = (
+        {}
+        if file is None
+        else {"lora": file.name, "lora_sha256": files.sha256(file), "weight": renderer.variant.weight}
+    )
+    return {"kind": "base" if file is None else "lora", **own}
 
 
 def _signer() -> credentials.Signer | None:

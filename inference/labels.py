@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,21 @@ def cohort_labels(name: str) -> dict[str, str]:
         "age": next(word for end, word in _AGES if identity["age_years"] < end),
         "sex presentation": str(identity["sex_presentation"]),
     }
+
+
+def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]:
+    """`count` of the labelled people (all, where they are fewer), such that every attribute's values come up as evenly as can be.
+
+    One after the other, each time whoever has the values that are there least; the first by name of equals. So the first six
+    of twelve are the six.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    left, chosen = sorted(labels), list[str]()
+    while left and len(chosen) < count:
+        chosen.append(min(left, key=lambda name: (sum(seen[item] for item in labels[name].items()), name)))
+        left.remove(chosen[-1])
+        seen.update(labels[chosen[-1]].items())
+    return chosen
 
 
 def groups(labels: Mapping[str, Mapping[str, str]], least: int) -> list[Group]:

@@ -20,10 +20,14 @@ from likeness.person import Person
 
 @dataclass(frozen=True)
 class Selfies:
-    """The photographs that an adapter was made from: name and pixels of each, and the names of those held out."""
+    """The photographs that an adapter was made from: name and pixels of each.
+
+    held_out: names of those that took no part in anything.  chose: of those that chose the checkpoint, and no more.
+    """
 
     photos: list[tuple[str, Pixels]]
     held_out: frozenset[str]
+    chose: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,10 @@ def load_selfies(person: Person, adapter: Path) -> Selfies:
         if not path.is_file() or files.sha256(path) != digest:
             raise LikenessError("this photograph is gone or was changed since the training", "Put it back", path)
         photos.append((name, np.asarray(load_photo(path))))
-    return Selfies(photos, frozenset(name for name, found in splits.items() if found == {"held-out"}))
+    selecting = set(info.selection.photos) if info.selection else set()
+    chose = frozenset(name for name, digest in digests.items() if digest in selecting)
+    held_out = frozenset(name for name, found in splits.items() if found == {"held-out"})
+    return Selfies(photos, held_out - chose, chose)
 
 
 def _portraits(person: Person, width: int) -> Iterator[tuple[str, str, str]]:

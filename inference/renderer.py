@@ -16,9 +16,12 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from likeness.adapter import AdapterInfo, load_into
+from likeness import licences
+from likeness.adapter import AdapterInfo, load_into, read_info
+from likeness.adapter_file import stack_beneath
 from likeness.errors import LikenessError
-from likeness.families import Recipe, family_class, load_family
+from likeness.families import Recipe, family_class, licence_of, load_family
+from likeness.families.variant import Variant
 from likeness.quiet import quiet
 from likeness.randomness import normal
 from likeness.settings import Settings
@@ -30,7 +33,10 @@ SCHEDULERS = {
     "euler": "EulerDiscreteScheduler",
     "dpm++": "DPMSolverMultistepScheduler",
     "unipc": "UniPCMultistepScheduler",
+    "euler-trailing": "EulerDiscreteScheduler",
 }
+_OPTIONS = {"euler-trailing": {"timestep_spacing": "trailing"}}
+"""Few steps have to begin at pure noise: what is distilled to them was taught so."""
 
 
 class Sampling(Settings):
@@ -39,7 +45,7 @@ class Sampling(Settings):
     steps: int | None = Field(None, ge=1, le=1000)
     guidance_scale: float | None = Field(None, ge=1)
     guidance_rescale: float | None = Field(None, ge=0, le=1)
-    scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc"] | None = None
+    scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing"] | None = None
     """Only deterministic ones: the seed is all the chance there is."""
     width: int | None = Field(None, ge=8)
     height: int | None = Field(None, ge=8)
@@ -60,8 +66,16 @@ class RenderJob:
     seed: int
 
 
+@dataclass(frozen=True)
+class ReferencePhoto:
+    """A photograph of the person as it is shown to the base; sha256 is that of its file."""
+
+    image: Image.Image
+    sha256: str
+
+
 class Renderer:
-    """A base with at most one adapter in it."""
+    """A base, or a fast variant of it, with at most one adapter in it, and reference photos for those that look at some."""
 
     def __init__(
         self,
@@ -70,21 +84,38 @@ class Renderer:
         device: str | None = None,
         dtype: torch.dtype | None = None,
         weight: float = 1.0,
+        variant: Variant | None = None,
+        references: Sequence[ReferencePhoto] = (),
+        accept_license: bool = False,
     ) -> None:
         """Load everything; `device` and `dtype` are the best of this machine by default.
 
-        Raises LikenessError when the base is not there or the adapter does not belong to it.
+        A base on the Hub is the very commit that the adapter was trained on, where that is the base's own. Raises
+        LikenessError when the base is not there, the adapter does not belong to it, it takes no references, or its licence
+        must be accepted.
         """
+        base = variant.base or base if variant else base
+        revision = _revision(base, adapter)
+        licences.check(licence_of(base, revision), accept_license, base)
         self.device = device or best_device()
-        self.dtype = dtype or (family_class(base).half if self.device.startswith("cuda") else torch.float32)
-        self.family = load_family(base, self.dtype)
+        self.dtype = dtype or (family_class(base, revision).half if self.device.startswith("cuda") else torch.float32)
+        self.family = load_family(base, self.dtype, revision=revision)
         self.base = base
         self.weight = weight
+        self.references = tuple(references)
+        images = [photo.image for photo in references]
+        self._looked_at = self.family.reference_arguments(images) if images else {}
+        self.variant = variant
+        self.recipe = variant.over(self.family.recipe) if variant else self.family.recipe
+        """How it likes to be drawn."""
         self.pipe: Any = self.family.pipeline()
         self.base_sha256 = self.family.sha256()
         self.info: AdapterInfo | None = None
         if adapter is not None:
             self.info = load_into(self.pipe, adapter, base, weight, self.base_sha256)
+        self.variant_lora = variant.lora_file() if variant and variant.lora else None
+        if variant and self.variant_lora:
+            stack_beneath(self.pipe, self.variant_lora, variant.weight, weight)
         self.pipe.to(self.device)
         self._own_scheduler = self.pipe.scheduler
 
@@ -100,7 +131,7 @@ class Renderer:
         Raises LikenessError for a size that the base cannot draw.
         """
         sampling = sampling or Sampling()
-        recipe = sampling.over(self.family.recipe)
+        recipe = sampling.over(self.recipe)
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self._set_scheduler(recipe.scheduler)
@@ -114,7 +145,7 @@ class Renderer:
         prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
         arguments = self.family.pipeline_arguments(recipe, prompts, negatives, latents.to(self.device))
         with quiet():
-            output = self.pipe(**arguments, height=height, width=width)
+            output = self.pipe(**arguments, **self._looked_at, height=height, width=width)
         return list(output.images)
 
     def _set_scheduler(self, name: str) -> None:
@@ -128,9 +159,17 @@ class Renderer:
             )
             raise LikenessError(what, "Leave scheduler at base", self.base)
         elif name in SCHEDULERS:
-            self.pipe.scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(self._own_scheduler.config)
+            options = _OPTIONS.get(name, {})
+            self.pipe.scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(
+                self._own_scheduler.config, **options
+            )
         else:
             raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
+
+
+def _revision(base: str, adapter: Path | None) -> str | None:
+    info = read_info(adapter) if adapter is not None else None
+    return info.revision or None if info is not None and info.base == base else None
 
 
 def initial_latents(seed: int, shape: tuple[int, int, int]) -> Tensor:

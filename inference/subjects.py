@@ -64,7 +64,7 @@ def measure(
     """
     person.require_consent()
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
-    examiner = Examiner(selfies.photos, selfies.held_out, finder, recogniser)
+    examiner = Examiner(selfies.photos, selfies.held_out, finder, recogniser, selfies.chose)
     impostors = [
         examiner.reference.raw(vector) for name, vectors in cohort.items() if name != person.name for vector in vectors
     ]

@@ -32,6 +32,7 @@ from likeness.errors import LikenessError
 from likeness.families.base import Family, TargetPreset
 from likeness.lora_formats import LORA_SETTINGS_KEY, file_bytes
 from likeness.modelspec import header
+from likeness.pivotal import EMBEDDINGS_FILE, TRAINED, PivotalSettings, add_words, save_embeddings
 from likeness.randomness import rng
 from likeness.settings import Settings
 
@@ -50,6 +51,8 @@ __all__ = [
 ]
 
 PEFT_NAME = "default"
+TOKEN_TABLE = "token_embedding"
+"""Of a CLIP."""
 
 
 class LoraSettings(Settings):
@@ -64,13 +67,16 @@ class LoraSettings(Settings):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-def inject(family: Family, settings: LoraSettings, seed: int) -> list[nn.Parameter]:
+def inject(
+    family: Family, settings: LoraSettings, seed: int, pivotal: PivotalSettings | None = None
+) -> list[nn.Parameter]:
     """Freeze the base, put LoRA layers into it and return their parameters, float32, in a fixed order.
 
     A is drawn as peft draws it, uniform within 1 / sqrt(fan in), but from the seed and the module's name alone; B is
-    zero, so that the function is the base's until the first step. Raises LikenessError for a text encoder that takes none.
+    zero, so that the function is the base's until the first step. With `pivotal`, new words are trained too, and their
+    rows are among the parameters. Raises LikenessError for a text encoder that takes none.
     """
-    from peft import LoraConfig
+    from peft import LoraConfig, TrainableTokensConfig
 
     for part in _trainable_modules(family).values():
         part.requires_grad_(False)
@@ -80,6 +86,7 @@ def inject(family: Family, settings: LoraSettings, seed: int) -> list[nn.Paramet
             what = f"pipelines of {family.name} load no LoRA of a text encoder: it would be ignored"
             raise LikenessError(what, "Set lora.text_encoder to false")
         targets |= {folder: family.text_lora_targets() for folder in family.text_encoders}
+    words = add_words(family, pivotal, seed) if pivotal and pivotal.tokens else {}
     for folder, names in targets.items():
         module: Any = _trainable_modules(family)[folder]
         config = LoraConfig(
@@ -89,10 +96,17 @@ def inject(family: Family, settings: LoraSettings, seed: int) -> list[nn.Paramet
             lora_dropout=settings.dropout,
             use_dora=settings.dora,
             use_rslora=settings.rslora,
+            trainable_token_indices={TOKEN_TABLE: words[folder]} if folder in words else None,
         )
         with torch.random.fork_rng(devices=[]):  # peft draws A too, and must not move the process's generator
             module.add_adapter(config, adapter_name=PEFT_NAME)
         _draw_a(folder, module, seed)
+    for folder in words.keys() - targets.keys():
+        encoder: Any = family.text_encoders[folder]
+        encoder.add_adapter(TrainableTokensConfig(target_modules=[TOKEN_TABLE], token_indices=words[folder]))
+    for parameter in _trainable(family).values():
+        # In float32 whatever the base is in: steps of 1e-4 vanish in bfloat16.
+        parameter.data = parameter.data.float()
     return list(_trainable(family).values())
 
 
@@ -125,7 +139,8 @@ def load_adapter_state(family: Family, state: Mapping[str, Tensor]) -> None:
 def save(family: Family, folder: Path, info: AdapterInfo, dtype: torch.dtype = torch.float32) -> None:
     """Write the adapter to `folder`, atomically, weights in `dtype`. Raises LikenessError when the disk refuses.
 
-    LoRA: one file that plain `pipe.load_lora_weights(folder)` reads, the info in its header. DreamBooth: each trained
+    LoRA: one file that plain `pipe.load_lora_weights(folder)` reads, the info in its header; another with the embeddings
+    of new words, if there are any. DreamBooth: each trained
     part as a folder in diffusers layout. The info lies beside either as adapter.json, with the time of writing.
     """
     info = (
@@ -134,6 +149,8 @@ def save(family: Family, folder: Path, info: AdapterInfo, dtype: torch.dtype = t
     with files.new_folder(folder) as new:
         if info.method == "lora":
             files.write_bytes(new / LORA_FILE, _lora_bytes(family, info, dtype))
+            if info.tokens:
+                save_embeddings(family, info.tokens, new / EMBEDDINGS_FILE)
         else:
             for part, module in _trained_parts(family).items():
                 _save_part(module, new / part, dtype)
@@ -172,10 +189,6 @@ def _draw_a(folder: str, module: nn.Module, seed: int) -> None:
         bound = 1 / math.sqrt(a[0].numel())
         drawn = rng(seed, "lora-init", folder, name).uniform(-bound, bound, tuple(a.shape))
         layer.lora_A[PEFT_NAME].weight.data = torch.from_numpy(drawn).to(a.device, torch.float32)
-        # The trained tensors stay in float32 whatever the base is in: steps of 1e-4 vanish in bfloat16.
-        for parameter in layer.parameters():
-            if parameter.requires_grad:
-                parameter.data = parameter.data.float()
 
 
 def _lora_bytes(family: Family, info: AdapterInfo, dtype: torch.dtype) -> bytes:
@@ -183,6 +196,8 @@ def _lora_bytes(family: Family, info: AdapterInfo, dtype: torch.dtype) -> bytes:
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
     for folder, module in _trained_parts(family).items():
+        if not any(_lora_layers(module)):  # new words alone are trained in it
+            continue
         tensors |= {f"{folder}.{key}": t.to("cpu", dtype).contiguous() for key, t in _peft_state(module).items()}
         settings |= {f"{folder}.{key}": value for key, value in _peft_settings(module).items()}
     # Without the time of writing: equal adapters are equal files.
@@ -205,7 +220,7 @@ def _peft_state(module: nn.Module) -> dict[str, Tensor]:
         return tensor.float() * scales[name] if is_b else tensor
 
     rename = _text_key if type(module).__name__.startswith("CLIPTextModel") else str
-    return {rename(key): scaled(key, tensor) for key, tensor in state.items()}
+    return {rename(key): scaled(key, tensor) for key, tensor in state.items() if TRAINED not in key}
 
 
 def _text_key(key: str) -> str:

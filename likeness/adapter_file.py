@@ -21,13 +21,15 @@ from likeness import files
 from likeness.errors import LikenessError
 from likeness.families import family_of
 from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
+from likeness.pivotal import embeddings_of, load_embeddings
 from likeness.quiet import quiet
+from likeness.selection import Selection
 from likeness.settings import Settings
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 INFO_FILE = "adapter.json"
 HEADER_KEY = "likeness"
-ADAPTER_NAME = "likeness"
+ADAPTER_NAME, VARIANT_NAME = "likeness", "variant"
 
 _log = logging.getLogger(__name__)
 
@@ -48,11 +50,24 @@ class AdapterInfo(Settings):
     resolution: int
     versions: dict[str, str] = {}
     licence: str = ""
+    """Of the base."""
+    revision: str = ""
+    """The base's commit hash on the Hub; empty where it came from a folder."""
     created: str = ""
     """ISO 8601. Not in the weights file's header, so that equal weights are equal files."""
+    tokens: list[str] = []
+    """New words that were trained (pivotal tuning), the trigger in a row. Their embeddings lie beside the weights."""
     held_out: list[str] = []
     """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them. Only beside the
     weights: it concerns nobody that they are given to."""
+    selection: Selection | None = None
+    """Which checkpoint this is; None: the last, for nothing else was asked. Like ``held_out`` only beside the weights."""
+
+    @property
+    def reporting(self) -> list[str]:
+        """SHA-256 of the held-out photographs that took no part in choosing either: what likeness is reported by."""
+        chose = set(self.selection.photos) if self.selection else set()
+        return [digest for digest in self.held_out if digest not in chose]
 
     @property
     def subject(self) -> str:
@@ -100,10 +115,13 @@ def lora_file(path: Path) -> Path:
 
 
 def weights_sha256(path: Path) -> str:
-    """sha256 (hex) of an adapter's weights; of the parts' hashes, sorted by name, for DreamBooth."""
+    """sha256 (hex) of an adapter's weights; of its files' hashes where there are several, those of DreamBooth by name."""
     parts = sorted(path.glob("*/*.safetensors")) if path.is_dir() else []
     if not parts:
-        return files.sha256(lora_file(path))
+        weights = lora_file(path)
+        parts = [weights, *(file for file in [embeddings_of(weights)] if file.is_file())]
+    if len(parts) == 1:
+        return files.sha256(parts[0])
     return hashlib.sha256("".join(files.sha256(part) for part in parts).encode()).hexdigest()
 
 
@@ -128,32 +146,45 @@ def load_into(
         _load_dreambooth(pipeline, path, weight)
     else:
         _load_lora(pipeline, lora_file(path), weight)
+        if info is not None and info.tokens:
+            load_embeddings(pipeline, family, info.tokens, embeddings_of(lora_file(path)))
     return info
 
 
-def _load_lora(pipeline: Any, path: Path, weight: float) -> None:
+def stack_beneath(pipeline: Any, path: Path, weight: float, adapter_weight: float) -> None:
+    """Puts another LoRA file into a stock pipeline, below the adapter that is in it, if there is one, at its weight.
+
+    Raises LikenessError as `load_into` does for a LoRA.
+    """
+    loaded = {name for names in pipeline.get_list_adapters().values() for name in names}
+    _load_lora(pipeline, path, weight, VARIANT_NAME)
+    if ADAPTER_NAME in loaded:
+        pipeline.set_adapters([VARIANT_NAME, ADAPTER_NAME], [weight, adapter_weight])
+
+
+def _load_lora(pipeline: Any, path: Path, weight: float, adapter_name: str = ADAPTER_NAME) -> None:
     parts = read_lora(pipeline, path)
     for folder, tensors in parts.items():
         _check_fit(getattr(pipeline, folder), folder, tensors, path)
     flat = {f"{folder}.{key}": tensor for folder, tensors in parts.items() for key, tensor in tensors.items()}
     with quiet():
         # In this order: peft misnames the magnitudes that come before their module's other tensors.
-        pipeline.load_lora_weights(dict(sorted(flat.items())), adapter_name=ADAPTER_NAME)
-    missing = _not_applied(pipeline, flat)
+        pipeline.load_lora_weights(dict(sorted(flat.items())), adapter_name=adapter_name)
+    missing = _not_applied(pipeline, flat, adapter_name)
     if missing:
         what = f"{len(missing)} of {len(flat)} tensors of this adapter were not applied: {some(missing)}"
         raise LikenessError(what, "It needs another release of diffusers or transformers", path)
-    pipeline.set_adapters([ADAPTER_NAME], [weight])
+    pipeline.set_adapters([adapter_name], [weight])
 
 
-def _not_applied(pipeline: Any, flat: Mapping[str, Tensor]) -> list[str]:
+def _not_applied(pipeline: Any, flat: Mapping[str, Tensor], adapter_name: str) -> list[str]:
     """The keys whose values are not in the pipeline, whatever the loader said."""
     folders = {key.partition(".")[0] for key in flat}
     inside = {
-        f"{folder}.{name}".replace(f".{ADAPTER_NAME}", "").removesuffix(".weight"): parameter
+        f"{folder}.{name}".replace(f".{adapter_name}", "").removesuffix(".weight"): parameter
         for folder in folders
         for name, parameter in getattr(pipeline, folder).named_parameters()
-        if f".{ADAPTER_NAME}" in name
+        if f".{adapter_name}" in name
     }
 
     def applied(key: str, tensor: Tensor) -> bool:
@@ -169,7 +200,8 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
     strays = []
     for key, tensor in tensors.items():
         name, found, kind = key.partition(".lora_")
-        weight = getattr(modules.get(name), "weight", None)
+        # Below a LoRA that is there already lies the base's own.
+        weight = getattr(modules.get(f"{name}.base_layer", modules.get(name)), "weight", None)
         if not found or not isinstance(weight, Tensor):
             strays.append(f"{folder}.{key}")
             continue

@@ -1,4 +1,4 @@
-"""The commands about adapters and bases: `likeness export`."""
+"""The commands about adapters and bases: `likeness export`, `likeness tune`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
     app.command("export")(export)
+    app.command("tune")(tune)
 
 
 def export(
@@ -22,3 +23,43 @@ def export(
     from likeness.lora_export import export as write
 
     typer.echo(f"Adapter as {format} reads it: {write(adapter, format, out)}")
+
+
+def tune(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="The recipe to begin from; configs/pocket.yaml.")] = None,
+    sweep: Annotated[Path | None, typer.Option(help="What to try (YAML); configs/sweeps/small.yaml.")] = None,
+    person: Annotated[list[Path] | None, typer.Option(help="A person's folder; may be given several times.")] = None,
+    cohort: Annotated[int, typer.Option(min=1, help="People of the bundled cohort, where no person is given.")] = 3,
+    out: Annotated[Path, typer.Option(help="Where everything goes that it makes.")] = Path("outputs/tune"),
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each variant and person.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pictures in each of four styles to score an adapter by.")] = 2,
+) -> None:
+    """Train variants of a recipe on several people, score the adapters, and write the best as a recipe.
+
+    Started again it goes on: what is done is not done again. Exit status: 75 when it was stopped in the middle.
+    """
+    from rich.console import Console
+
+    from likeness import resources
+    from likeness import tune as tuning
+    from likeness.person import Person
+
+    wanted = tuning.Comparison(
+        sweep=tuning.Sweep.load(sweep or resources.configs() / "sweeps" / "small.yaml"),
+        base=tuning.base_values(config or resources.configs() / "pocket.yaml", overrides or []),
+        people=[Person.open(path) for path in person] if person else tuning.cohort_sample(cohort, out / "people"),
+        scores=tuning.ScorecardSettings(count=count),
+        judges="choosing",
+        out=out,
+        settings=tuning.SweepSettings(seeds=seeds),
+    )
+    try:
+        chosen = tuning.tune(wanted, Console())
+    except tuning.Interrupted as stop:
+        typer.echo(f"stopped and saved at step {stop.step}; the same command goes on from there", err=True)
+        raise typer.Exit(tuning.EXIT_INTERRUPTED) from stop
+    typer.echo((out / "tune.md").read_text(encoding="utf-8"))
+    typer.echo(f"The best of them is {chosen!r}: {out / 'best.yaml'}")

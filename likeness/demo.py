@@ -8,12 +8,10 @@ same prompts and seeds drawn without the adapter, and against everybody else of 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from inference.finish import enlarge
 from inference.headshots import RenderRequest, render
 from inference.ranking import Judge, best_first, judge_of
 from inference.renderer import Renderer, RenderJob
 from likeness import resources
-from likeness.adapter import read_info
+from likeness.adapter import AdapterInfo, read_info
+from likeness.cohort import cohort_person
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.faces.panel import Panel, Score
-from likeness.files import explained, sha256, write_image, write_json
-from likeness.person import Consent, Person
+from likeness.files import sha256, write_image, write_json
+from likeness.images import enlarge
+from likeness.person import Person
 from likeness.sheets import tile
 from training.config import TrainConfig
 from training.intake import check
@@ -55,7 +54,7 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     `count`: headshots of each style. `overrides`: settings of the training as key=value. Raises LikenessError.
     """
     started = time.monotonic()
-    person = _person(into / "people" / PERSON)
+    person = cohort_person(into / "people" / PERSON)
     console.rule("1 of 4: the selfies")
     report = check(person.selfies)
     print_report(report, console)
@@ -66,8 +65,8 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     adapter = train(TrainConfig.load(recipe, [f"person={person.folder}", *overrides]))
 
     console.rule("3 of 4: headshots")
-    held_out = _held_out(person, adapter)
-    judge = judge_of(person, RenderRequest().recogniser, held_out.values())
+    info, held_out = _reports(person, adapter)
+    judge = judge_of(person, RenderRequest().recogniser, info.held_out)
     headshots = _render(person, adapter, judge, count, console)
 
     console.rule("4 of 4: whom do they look like?")
@@ -77,18 +76,6 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
     console.print(f"{minutes:.1f} minutes, {peak_memory():.1f} GiB of memory at most. The contact sheet:", style="bold")
     console.print(str(sheet), soft_wrap=True)
     return sheet
-
-
-def _person(folder: Path) -> Person:
-    """The bundled person's folder, made as `likeness person create` makes it."""
-    if folder.is_dir():
-        return Person.open(folder)
-    note = "drawn, not photographed: this person does not exist"
-    person = Person.create(folder, Consent(who="nobody", basis="written-release", when=date(2026, 11, 23), note=note))
-    for path in sorted((resources.assets() / "cohort" / folder.name).glob("selfie_*.jpg")):
-        with explained(person.selfies):
-            shutil.copyfile(path, person.selfies / path.name)
-    return person
 
 
 def _render(person: Person, adapter: Path, judge: Judge, count: int, console: Console) -> list[Path]:
@@ -146,15 +133,14 @@ def _without_adapter(headshots: list[Path], judge: Judge, console: Console) -> l
     return kept
 
 
-def _held_out(person: Person, adapter: Path) -> dict[str, str]:
-    """The selfies that the adapter was not trained on: name and SHA-256."""
+def _reports(person: Person, adapter: Path) -> tuple[AdapterInfo, set[str]]:
+    """What the adapter says of itself, and the names of the selfies that it was neither trained on nor chosen by."""
     info = read_info(adapter)
-    if info is None or not info.held_out:
+    if info is None or not info.reporting:
         raise LikenessError(
             "this adapter does not say what it was not trained on", "Remove it and run the demo again", adapter
         )
-    digests = {path.name: sha256(path) for path in person.selfie_files()}
-    return {name: digest for name, digest in digests.items() if digest in info.held_out}
+    return info, {path.name for path in person.selfie_files() if sha256(path) in info.reporting}
 
 
 def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel:

@@ -68,6 +68,14 @@ def load_photo(path: Path) -> Image.Image:
             raise _damaged(path, error) from error
 
 
+def enlarge(image: Image.Image, size: int | None) -> Image.Image:
+    """The picture with its longer side at `size` px (Lanczos); as it is with None."""
+    if size is None or max(image.size) == size:
+        return image
+    scale = size / max(image.size)
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+
+
 def _read_head(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:

@@ -21,12 +21,15 @@ from likeness.errors import LikenessError
 from likeness.families import Family, family_named
 from likeness.lora_formats import DORA_SCALE, LORA_SETTINGS_KEY, MAGNITUDE, file_bytes, read_tensors
 from likeness.modelspec import header
+from likeness.pivotal import EMBEDDINGS_FILE, embeddings_of
 
 Format = Literal["diffusers", "kohya", "comfyui"]
 
 
 def export(adapter: Path, format: str, out: Path) -> Path:
     """Write the LoRA `adapter` (a folder or a file of ours) to the file `out` in a format; returns `out`.
+
+    Embeddings of new words lie beside it then, as NAME-embeddings.safetensors, which all three programs read as it is.
 
     Raises LikenessError for what is no LoRA of ours, for a format that programs of the family do not read, and when the
     disk refuses.
@@ -48,6 +51,11 @@ def export(adapter: Path, format: str, out: Path) -> Path:
         metadata[LORA_SETTINGS_KEY] = json.dumps(settings, sort_keys=True)
     metadata["modelspec.hash_sha256"] = _tensors_hash(file_bytes(named, {}))
     files.write_bytes(out, file_bytes(named, metadata))
+    if info.tokens:
+        own = embeddings_of(lora_file(adapter))
+        with files.explained(own, "cannot be read"):
+            embeddings = own.read_bytes()
+        files.write_bytes(out.with_name(f"{out.stem}-{EMBEDDINGS_FILE}"), embeddings)
     return out
 
 

@@ -27,5 +27,5 @@ def header(info: AdapterInfo) -> dict[str, str]:
         # Empty while a run writes its adapter, so that equal weights are equal files.
         "date": info.created,
     }
-    own = json.dumps(info.model_dump(mode="json", exclude={"created", "held_out"}), sort_keys=True)
+    own = json.dumps(info.model_dump(mode="json", exclude={"created", "held_out", "selection"}), sort_keys=True)
     return {"format": "pt", HEADER_KEY: own} | {f"modelspec.{key}": value for key, value in spec.items() if value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,6 +69,19 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = parse_yaml(text)
     except YamlError as error:
         raise LikenessError(f"the value of {key} is not valid YAML: {error}", "Quote it") from error
+    _put(values, key.strip(), value)
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values of settings with others set by dotted key, as a new tree. Raises LikenessError where a key leads nowhere."""
+    changed = copy.deepcopy(dict(values))
+    for key, value in overrides.items():
+        _put(changed, key, value)
+    return changed
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    path = key.split(".")
     for part in path[:-1]:
         inner = values.get(part)
         if inner is None:

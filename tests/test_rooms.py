@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "scripts": {"scripts", "training", "inference", "likeness"},
 }
 # What joins both halves for a person at the keyboard, and training's sample renders.
-JOINS = {"likeness/cli.py", "likeness/demo.py", "likeness/__main__.py"}
+JOINS = {"likeness/cli.py", "likeness/demo.py", "likeness/tune.py", "likeness/__main__.py"}
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 

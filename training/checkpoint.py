@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -57,9 +58,9 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
     """Writes the checkpoint into ``folder`` atomically, then drops all but the newest ``keep``. Raises LikenessError."""
     path = folder / f"step-{checkpoint.step:06d}"
     with files.new_folder(path) as inside:
-        safetensors.torch.save_file(_plain(checkpoint.trained), inside / "trained.safetensors")
+        safetensors.torch.save_file(plain(checkpoint.trained), inside / "trained.safetensors")
         if checkpoint.ema is not None:
-            safetensors.torch.save_file(_plain(checkpoint.ema), inside / "ema.safetensors")
+            safetensors.torch.save_file(plain(checkpoint.ema), inside / "ema.safetensors")
         with open(inside / "optimizer.pt", "wb") as stream:
             torch.save(checkpoint.optimizer, stream)
         files.write_json(inside / "state.json", {"step": checkpoint.step, **checkpoint.state})
@@ -74,6 +75,11 @@ def saved(folder: Path) -> list[Path]:
         return []
     found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
+
+
+def steps_saved(folder: Path) -> list[int]:
+    """The steps of the checkpoints in ``folder``, in order."""
+    return [int(path.name.removeprefix("step-")) for path in saved(folder)]
 
 
 def newest(folder: Path) -> Path | None:
@@ -105,8 +111,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
         raise _damaged(path) from error
 
 
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    # safetensors refuses views and shared memory.
+def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that safetensors takes, which refuses views and shared memory."""
     return {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
 
 

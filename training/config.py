@@ -6,22 +6,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from likeness.adapter import LoraSettings
 from likeness.person import check_name
+from likeness.pivotal import PivotalSettings
 from likeness.settings import Settings
 from training.checkpoint import CheckpointSettings
 from training.data import DataSettings
 from training.evaluation import EvaluationSettings
-from training.model import DreamboothSettings
+from training.model import DreamboothSettings, trains_text
 from training.objective import ObjectiveSettings
 from training.optim import OptimSettings
 from training.samples import SampleSettings
+from training.selection import SelectionSettings
 from training.tracking import TrackingSettings
 
 _MAY_CHANGE = (
     "person",
+    "accept_license",
     "steps",
     "checkpoint",
     "tracking",
@@ -40,6 +43,10 @@ class TrainConfig(Settings):
     """Their folder, such as people/ana."""
     base: str = "pocket"
     """ "pocket", a folder in diffusers layout, or a Hub id."""
+    revision: str | None = None
+    """Of a Hub id: a commit's hash, a branch or a tag; none means the newest. The adapter records the hash."""
+    accept_license: bool = False
+    """To be set by who has read the base's licence, where that is not open to everybody."""
     name: str = ""
     """Of the run and the adapter; empty means one made of base and method, such as pocket-lora."""
     method: Literal["lora", "dreambooth"] = "lora"
@@ -58,18 +65,26 @@ class TrainConfig(Settings):
     """What is trained stays in fp32; this is what the rest is kept and computed in."""
     lora: LoraSettings = LoraSettings()
     dreambooth: DreamboothSettings = DreamboothSettings()
+    pivotal: PivotalSettings = PivotalSettings()
     data: DataSettings = DataSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     optim: OptimSettings = OptimSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     samples: SampleSettings = SampleSettings()
+    selection: SelectionSettings = SelectionSettings()
     tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("name")
     @classmethod
     def _safe_name(cls, name: str) -> str:
         return check_name(name, "run's name") if name else name
+
+    @model_validator(mode="after")
+    def _words_need_an_adapter(self) -> TrainConfig:
+        if self.pivotal.tokens and self.method != "lora":
+            raise ValueError("pivotal.tokens 0 with method=dreambooth: new words are trained beside a LoRA")
+        return self
 
     @property
     def run_name(self) -> str:
@@ -80,7 +95,17 @@ class TrainConfig(Settings):
     @property
     def trains_text(self) -> bool:
         """Whether the text encoders learn too, so that prompts cannot be encoded once for all."""
-        return self.lora.text_encoder if self.method == "lora" else self.dreambooth.text_encoder
+        return trains_text(self.method, self.lora, self.dreambooth, self.pivotal)
+
+    @property
+    def trigger_words(self) -> str:
+        """What calls the person up: the new words, if any are trained, else ``trigger``."""
+        return "".join(self.pivotal.words) or self.trigger
+
+    @property
+    def pivot(self) -> int:
+        """The step from which new words stand still."""
+        return round(self.pivotal.until * self.steps)
 
     @property
     def prior_slots(self) -> int:

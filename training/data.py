@@ -3,6 +3,9 @@
 A step trains ``batch_size`` slots, whatever the number of processes and accumulation rounds they are spread over. All
 that is random about a slot is a function of (seed, stream, identity, step, slot): photo order, crop, timestep, noise,
 caption dropout, posterior sample. So a resumed run and a run on more processes draw the same.
+
+Portraits of one resolution and shape make a bucket, whose tensors can be stacked. All slots of a step, the prior's too,
+come from one bucket; which one is a function of (seed, step), so that people who are trained side by side meet in it.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from likeness import randomness
@@ -21,13 +24,18 @@ from likeness.settings import Settings
 from training.crops import Crop, Shape
 
 
+def _listed(value: Any) -> Any:
+    """One value, or none, as a list."""
+    return value if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
 class DataSettings(Settings):
     """What of the prepared portraits is trained on."""
 
-    resolution: int | None = Field(None, ge=8)
-    """Width in px; none means the base's own."""
-    shape: Shape = "square"
-    """Of the portraits: "portrait" is 4:5. Square is what most bases were trained on first."""
+    resolution: Annotated[list[Annotated[int, Field(ge=8)]], BeforeValidator(_listed)] = []
+    """Width in px, or a list of widths; none means the base's own."""
+    shape: Annotated[list[Shape], BeforeValidator(_listed), Field(min_length=1)] = ["square"]
+    """Of the portraits, or a list of shapes: "portrait" is 4:5. Square is what most bases were trained on first."""
     crops: list[Crop] = Field(["full", "shoulders", "close"], min_length=1)
     flip: bool = False
     """Train on mirrored portraits as well. Off, because faces are not symmetric: a parting, a mole, a crooked smile would
@@ -37,6 +45,11 @@ class DataSettings(Settings):
     which guidance then subtracts."""
     sample_posterior: bool = True
     """Sample the VAE's posterior anew in every slot, instead of taking its mean."""
+
+    def buckets(self, own: int) -> list[tuple[int, Shape]]:
+        """Every (resolution, shape) once, in order; ``own`` is the base's resolution."""
+        widths = self.resolution or [own]
+        return list(dict.fromkeys((width, shape) for width in widths for shape in self.shape))
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,7 @@ class Portraits:
 class Sampler:
     """Deals portraits, noise and timesteps to one role's slots: the person's, or the prior's."""
 
-    portraits: Portraits
+    buckets: Sequence[Portraits]
     subject: str
     """Stands in the captions where "{subject}" is."""
     seed: int
@@ -111,8 +124,8 @@ class Sampler:
 
     def all_prompts(self) -> list[str]:
         """Every prompt that a batch can hold."""
-        captions = [self._worded(caption) for caption in self.portraits.captions]
-        return list(self.prompts or captions) + ([""] if self.caption_dropout else [])
+        captions = {self._worded(caption) for portraits in self.buckets for caption in portraits.captions}
+        return list(self.prompts or sorted(captions)) + ([""] if self.caption_dropout else [])
 
     def batch(self, step: int, slots: range) -> Batch:
         """The given slots of a step."""
@@ -131,7 +144,8 @@ class Sampler:
         randomness.place_torch(*self._key("dropout", step, slot))
 
     def _slot(self, step: int, slot: int) -> tuple[Tensor, Tensor, Example, str]:
-        photo = self.portraits.photos[self._photo(step, slot)]
+        portraits = self.buckets[self._bucket(step)]
+        photo = portraits.photos[self._photo(portraits, step, slot)]
         example = photo[randomness.integer(len(photo), *self._key("crop", step, slot))]
         shape = tuple(example.mean.shape)
         latents = example.mean
@@ -143,10 +157,15 @@ class Sampler:
             noise = noise + self.noise_offset * constant
         return latents, noise, example, self._prompt(example, step, slot)
 
-    def _photo(self, step: int, slot: int) -> int:
+    def _bucket(self, step: int) -> int:
+        """Every bucket comes once in each pass over the buckets; whose photos they are must not matter."""
+        round_, place = divmod(step, len(self.buckets))
+        return int(randomness.permutation(len(self.buckets), self.seed, "bucket-order", round_)[place])
+
+    def _photo(self, portraits: Portraits, step: int, slot: int) -> int:
         """Every photo comes once in each pass over the photos; every pass has an order of its own."""
-        round_, place = divmod(step * self.slots + slot, len(self.portraits))
-        return int(randomness.permutation(len(self.portraits), *self._key("photo-order", round_))[place])
+        round_, place = divmod(step * self.slots + slot, len(portraits))
+        return int(randomness.permutation(len(portraits), *self._key("photo-order", round_))[place])
 
     def _quantile(self, step: int, slot: int) -> float:
         if not self.stratified:

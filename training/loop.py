@@ -7,6 +7,7 @@ equal size make the gradient that of the whole batch.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,6 +30,7 @@ from training.data import Batch
 from training.metrics import Meter
 from training.objective import Losses, losses, timestep_positions
 from training.optim import make_optimizer, make_schedule
+from training.samples import Samples
 from training.setup import Parts
 from training.signals import Interrupted, StopRequest
 
@@ -42,8 +45,11 @@ class Loop:
         self.config, self.accelerator, self.parts = config, accelerator, parts
         self.folder, self.state = folder, dict(state)
         self.done = 0
+        self.ended = False
+        """Whether there is nothing more to do: all steps are done, or the selector has seen enough."""
         self.parameters = parts.model.parameters_in_order()
-        self.optimizer = make_optimizer(config.optim, *parts.model.parameter_groups())
+        self.groups = parts.model.parameter_groups()
+        self.optimizer = make_optimizer(config.optim, self.groups)
         self.rates = make_schedule(config.optim, self.optimizer, config.steps)
         ema = config.dreambooth.ema
         averaged = config.method == "dreambooth" and ema.enabled
@@ -77,19 +83,21 @@ class Loop:
             desc="training",
             mininterval=0.2 if sys.stderr.isatty() else 20.0,
         )
+        self.ended = self.done == steps or self._seen_enough()
         with StopRequest() as stop, bar:
             if self.done == 0:
                 self._look()
-            while self.done < steps:
+            while not self.ended:
                 gradient_norm = self._step(self.done)
                 self.done += 1
                 bar.update()
                 self._log(gradient_norm)
                 self._look()
                 stopping = self._agreed(stop.asked)
-                if stopping or self.done == steps or self.done % self.config.checkpoint.every == 0:
+                self.ended = self.done == steps or (self._is_candidate() and self._seen_enough())
+                if stopping or self.ended or self.done % self.config.checkpoint.every == 0:
                     self._save()
-                if stopping and self.done < steps:
+                if stopping and not self.ended:
                     raise Interrupted(self.done)
 
     @contextmanager
@@ -116,6 +124,9 @@ class Loop:
                 cost, timesteps = self._forward(step, number)
                 self.accelerator.backward(cost.total / rounds)
             found.append((cost, timesteps))
+        if step >= self.config.pivot:
+            for row in self.groups["tokens"]:
+                row.grad = None
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
         self.stepper.step()
         self.rates.step()
@@ -185,10 +196,9 @@ class Loop:
     def _log(self, gradient_norm: Tensor) -> None:
         if self.done % self.config.tracking.every and self.done < self.config.steps:
             return
-        rates = [group["lr"] for group in self.optimizer.param_groups]
-        values = {**self.meter.read(), "lr": rates[0], "gradient_norm": float(gradient_norm)}
-        if len(rates) > 1:
-            values["lr_text"] = rates[1]
+        values = {**self.meter.read(), "gradient_norm": float(gradient_norm)}
+        for group in self.optimizer.param_groups:
+            values["lr" if group["name"] == "denoiser" else f"lr_{group['name']}"] = group["lr"]
         if "d" in self.optimizer.param_groups[0]:
             values["prodigy_d"] = float(self.optimizer.param_groups[0]["d"])
         self.accelerator.log(values, step=self.done)
@@ -198,30 +208,44 @@ class Loop:
         settings, parts = self.config, self.parts
         due = parts.evaluation is not None and _due(self.done, settings.evaluation.every, settings.steps)
         drawn = parts.samples is not None and self.done and _due(self.done, settings.samples.every, settings.steps)
-        if not self.accelerator.is_main_process or not (due or drawn):
+        chosen = parts.selector is not None and self._is_candidate()
+        if not self.accelerator.is_main_process or not (due or drawn or chosen):
             return
         with self.averaged(), torch.no_grad():
             if parts.evaluation is not None and due:
                 values = parts.evaluation.losses(self._predict, parts.family.schedule, self.accelerator.device)
                 self.accelerator.log(values, step=self.done)
-            if drawn:
-                self._draw()
+            if parts.samples is not None and drawn:
+                images = self._draw(parts.samples)
+                samples.write(self.folder / "samples", images, self.done)
+                tracking.log_images(self.accelerator, settings.tracking, images, self.done)
+            if parts.selector is not None and chosen:
+                draw = functools.partial(self._draw, parts.selector.pictures)
+                values = parts.selector.consider(self.done, draw, adapter.adapter_state(parts.family))
+                self.accelerator.log(values, step=self.done)
 
     def _predict(self, noisy: Tensor, timesteps: Tensor, prompts: list[str]) -> Tensor:
         prediction: Tensor = self.parts.model(noisy, timesteps, *self._conditioning(prompts, {}))
         return prediction
 
-    def _draw(self) -> None:
-        wanted = self.parts.samples
-        assert wanted is not None
+    def _draw(self, wanted: Samples) -> list[Image.Image]:
         model, device = self.parts.model, self.accelerator.device
         encode = self.parts.family.encode_text if self.config.trains_text else self.parts.texts.stack
         positive, negative = (
             {n: t.to(device) for n, t in encode(p).items()} for p in (wanted.prompts, [wanted.negative])
         )
-        images = wanted.draw(lambda x, t, c: model(x, t, c, None), positive, negative, device)
-        samples.write(self.folder / "samples", images, self.done)
-        tracking.log_images(self.accelerator, self.config.tracking, images, self.done)
+        return wanted.draw(lambda x, t, c: model(x, t, c, None), positive, negative, device)
+
+    def _is_candidate(self) -> bool:
+        """Whether the selector looks at the weights of this step. Where a run was interrupted plays no part."""
+        settings = self.config.selection
+        every = settings.every or self.config.checkpoint.every
+        return settings.enabled and self.done > 0 and _due(self.done, every, self.config.steps)
+
+    def _seen_enough(self) -> bool:
+        """Whether the selector, which the main process has, would end the run here."""
+        selector = self.parts.selector
+        return self.config.selection.enabled and self._agreed(selector is not None and selector.enough is not None)
 
     def _save(self) -> None:
         self.accelerator.wait_for_everyone()
@@ -235,9 +259,15 @@ class Loop:
             trained=trained,
             ema=ema,
             optimizer={"optimizer": self.optimizer.state_dict(), "scaler": scaler},
-            state={**self.state, "loss_average": self.meter.average},
+            state={
+                **self.state,
+                "loss_average": self.meter.average,
+                "ended": self.config.steps if self.ended else None,
+            },
         )
         checkpoint.save(self.folder / "checkpoints", moment, self.config.checkpoint.keep)
+        if self.parts.selector is not None:
+            self.parts.selector.prune(checkpoint.steps_saved(self.folder / "checkpoints"))
 
     def _agreed(self, asked: bool) -> bool:
         """Whether any process was asked to stop: a signal may reach one of them a step before the others."""

@@ -19,7 +19,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from likeness import adapter
 from likeness.adapter import LoraSettings
 from likeness.families import Family
+from likeness.pivotal import TRAINED, PivotalSettings
 from likeness.settings import Settings
+from training.optim import GroupName
 
 Conditioning = Mapping[str, Tensor]
 
@@ -58,19 +60,21 @@ class Trained(nn.Module):
         if prompts is not None:
             conditioning = {**conditioning, **self.family.encode_text(prompts)}
         # What is computed again in the backward pass must be computed in the same way there.
-        with nullcontext() if self.checkpoints_gradients else _attention(noisy, self.dtype):
+        with nullcontext() if self.checkpoints_gradients else _attention(noisy):
             return self.family.predict(noisy.to(self.dtype), timesteps, _cast(conditioning, self.dtype))
 
-    def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The parameters that learn: the denoiser's and the text encoders'."""
-        groups = (self.denoiser, self.text_encoders)
-        denoiser, text = ([p for p in module.parameters() if p.requires_grad] for module in groups)
-        return denoiser, text
+    def parameter_groups(self) -> dict[GroupName, list[nn.Parameter]]:
+        """The parameters that learn: the denoiser's, the text encoders', and their rows for new words."""
+        groups: dict[GroupName, list[nn.Parameter]] = {"denoiser": [], "text": [], "tokens": []}
+        groups["denoiser"] = [p for p in self.denoiser.parameters() if p.requires_grad]
+        for name, parameter in self.text_encoders.named_parameters():
+            if parameter.requires_grad:
+                groups["tokens" if TRAINED in name else "text"].append(parameter)
+        return groups
 
     def parameters_in_order(self) -> list[nn.Parameter]:
         """All parameters that learn, always in the same order."""
-        denoiser, text = self.parameter_groups()
-        return denoiser + text
+        return [parameter for group in self.parameter_groups().values() for parameter in group]
 
 
 class FrozenBase:
@@ -114,14 +118,15 @@ def make_trainable(
     seed: int,
     dtype: torch.dtype,
     gradient_checkpointing: bool,
+    pivotal: PivotalSettings | None = None,
 ) -> Trained:
     """Puts the LoRA layers in, or unfreezes; what learns is float32, the rest of the denoiser goes to ``dtype``."""
     if method == "lora":
-        adapter.inject(family, lora, seed)
+        adapter.inject(family, lora, seed, pivotal)
     else:
         adapter.unfreeze(family, dreambooth.text_encoder)
     kept = dtype if method == "lora" else torch.float32
-    model = Trained(family, lora.text_encoder if method == "lora" else dreambooth.text_encoder, kept)
+    model = Trained(family, trains_text(method, lora, dreambooth, pivotal or PivotalSettings()), kept)
     for parameter in model.parameters():
         parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
     if gradient_checkpointing:
@@ -137,14 +142,21 @@ def make_trainable(
     return model.train()
 
 
-def _attention(latents: Tensor, dtype: torch.dtype) -> AbstractContextManager[None]:
+def trains_text(
+    method: Literal["lora", "dreambooth"], lora: LoraSettings, dreambooth: DreamboothSettings, pivotal: PivotalSettings
+) -> bool:
+    """Whether anything of the text encoders learns, so that prompts cannot be encoded once for all."""
+    return lora.text_encoder or pivotal.tokens > 0 if method == "lora" else dreambooth.text_encoder
+
+
+def _attention(latents: Tensor) -> AbstractContextManager[None]:
     """Plain attention for small pictures in bfloat16 on the CPU.
 
     There torch's fused attention is slow backwards (docs/performance.md); it saves memory, which matters only where pictures
     are large.
     """
     small = latents.shape[-2] * latents.shape[-1] <= 1024
-    slow = small and latents.device.type == "cpu" and dtype is torch.bfloat16
+    slow = small and latents.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 

@@ -33,7 +33,7 @@ class PriorSettings(Settings):
     prompts: list[str] = []
     """Class prompts; empty means the portraits' own captions with the class word in place of the person."""
     images: int = Field(48, ge=1)
-    """Pictures to render in mode "images"."""
+    """Pictures to render in mode "images", shared among the sizes that are trained."""
 
 
 class TimestepSettings(Settings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,6 +12,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from likeness.errors import LikenessError
 from likeness.settings import Settings
+
+GroupName = Literal["denoiser", "text", "tokens"]
+
+_TOKEN_LR = 5e-4
 
 Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
 
@@ -23,6 +27,9 @@ class OptimSettings(Settings):
     lr: float = Field(1e-4, gt=0)
     text_lr: float | None = Field(None, gt=0)
     """Learning rate of the text encoder when it is trained; none means ``lr``."""
+    token_lr: float | None = Field(None, gt=0)
+    """Learning rate of new words (pivotal.tokens), which decay towards nothing. None means 5e-4, as textual inversion
+    likes it, a multiple of what weights stand; with prodigy ``lr``."""
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(0.01, ge=0)
     eps: float = Field(1e-8, gt=0)
@@ -35,21 +42,30 @@ class OptimSettings(Settings):
 
     @model_validator(mode="after")
     def _prodigy_finds_its_own(self) -> OptimSettings:
-        if self.name == "prodigy" and (self.lr < 0.1 or self.text_lr not in (None, self.lr)):
-            raise ValueError("lr 1.0 and no text_lr with prodigy, which finds the step size itself")
+        others = {self.text_lr, self.token_lr} - {None, self.lr}
+        if self.name == "prodigy" and (self.lr < 0.1 or others):
+            raise ValueError("lr 1.0 and no text_lr or token_lr with prodigy, which finds the step size itself")
         return self
+
+    def rate(self, group: str) -> float:
+        """The learning rate of a group of parameters: "denoiser", "text" or "tokens"."""
+        token_lr = self.token_lr or (self.lr if self.name == "prodigy" else _TOKEN_LR)
+        return {"denoiser": self.lr, "text": self.text_lr or self.lr, "tokens": token_lr}[group]
 
 
 def make_optimizer(
-    settings: OptimSettings, denoiser: Sequence[nn.Parameter], text: Sequence[nn.Parameter] = ()
+    settings: OptimSettings, parameters: Mapping[GroupName, Sequence[nn.Parameter]]
 ) -> torch.optim.Optimizer:
-    """The optimiser over the denoiser's and the text encoder's trained parameters.
+    """The optimiser over the trained parameters, one group of it for each group of them that is not empty.
 
     Raises LikenessError when 8-bit AdamW or Prodigy is asked for and not to be had.
     """
-    groups: list[dict[str, Any]] = [{"params": list(denoiser), "lr": settings.lr}]
-    if text:
-        groups.append({"params": list(text), "lr": settings.text_lr or settings.lr})
+    groups: list[dict[str, Any]] = [
+        {"params": list(own), "lr": settings.rate(name), "name": name} for name, own in parameters.items() if own
+    ]
+    for group in groups:
+        if group["name"] == "tokens":  # a word's meaning is no deviation from nought
+            group["weight_decay"] = 0.0
     common: dict[str, Any] = {
         "lr": settings.lr,
         "betas": settings.betas,
@@ -91,7 +107,7 @@ def _prodigy(groups: list[dict[str, Any]], common: dict[str, Any]) -> torch.opti
     decay = common.pop("weight_decay")
     optimizer: torch.optim.Optimizer = Prodigy(groups, use_bias_correction=True, safeguard_warmup=True, **common)
     for group in optimizer.param_groups:
-        group["weight_decay"] = decay
+        group["weight_decay"] = 0.0 if group["name"] == "tokens" else decay
     return optimizer
 
 
@@ -103,9 +119,8 @@ def make_schedule(settings: OptimSettings, optimizer: torch.optim.Optimizer, ste
     """
     from diffusers.optimization import get_scheduler
 
-    rates = [settings.lr, settings.text_lr or settings.lr]
-    for group, rate in zip(optimizer.param_groups, rates, strict=False):
-        group["lr"] = group["initial_lr"] = rate
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = settings.rate(group["name"])
     return get_scheduler(
         # diffusers' own "constant" would ignore the warm-up.
         "constant_with_warmup" if settings.schedule == "constant" else settings.schedule,

@@ -67,7 +67,9 @@ def find_start(config: TrainConfig, person: Person) -> Start:
         )
     adapter = person.adapters / config.run_name
     info = read_info(adapter) if (adapter / INFO_FILE).is_file() else None
-    return Start(path, finished=info is not None and info.steps == config.steps == state["step"])
+    # A run that chose to end early says for how many steps that was all.
+    ended = state.get("ended", state["step"])
+    return Start(path, finished=info is not None and info.steps == config.steps == ended)
 
 
 def check_sameness(state: dict[str, Any], data_digest: str, base_sha256: str, folder: Path) -> None:

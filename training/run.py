@@ -19,9 +19,11 @@ from likeness import adapter, resources
 from likeness.adapter import AdapterInfo
 from likeness.errors import LikenessError
 from likeness.person import Person
+from likeness.selection import Selection
 from training import checkpoint, resume, tracking
 from training.config import TrainConfig
 from training.loop import Loop
+from training.selector import keep_best
 from training.setup import DTYPES, Parts, assemble
 from training.signals import EXIT_INTERRUPTED, Interrupted, leave_with_launcher
 
@@ -117,6 +119,10 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
     with resume.only_one(person, config.run_name) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             resume.open_folder(config, folder, start, loop.done)
+            if parts.selector is not None:
+                parts.selector.open(folder, loop.done)
+            if parts.selector_note:
+                accelerator.print(f"note: {parts.selector_note}")
         accelerator.wait_for_everyone()
         tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
         for tracker in accelerator.trackers:
@@ -124,7 +130,10 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         loop.run()
         if accelerator.is_main_process:
             with loop.averaged():
-                _save(config, parts, base_sha256, person.adapters / config.run_name)
+                selection = keep_best(parts.selector, parts.selector_note, parts.family, loop.done)
+                if selection is not None and selection.curve:
+                    accelerator.print(f"kept: {selection.note}")
+                _save(config, parts, base_sha256, selection, person.adapters / config.run_name)
         accelerator.wait_for_everyone()
 
 
@@ -142,7 +151,7 @@ def _accelerator(config: TrainConfig, folder: Path) -> Accelerator:
     )
 
 
-def _save(config: TrainConfig, parts: Parts, base_sha256: str, folder: Path) -> None:
+def _save(config: TrainConfig, parts: Parts, base_sha256: str, selection: Selection | None, folder: Path) -> None:
     is_lora = config.method == "lora"
     packages = ("torch", "diffusers", "transformers", "peft", "accelerate")
     info = AdapterInfo(
@@ -150,16 +159,19 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, folder: Path) -> 
         base=config.base,
         base_sha256=base_sha256,
         method=config.method,
-        trigger=config.trigger,
+        trigger=config.trigger_words,
+        tokens=config.pivotal.words,
         class_word=config.class_word,
         rank=config.lora.rank if is_lora else None,
         alpha=config.lora.alpha if is_lora else None,
         steps=config.steps,
         data_digest=parts.data_digest,
         held_out=parts.held_out,
+        selection=selection,
         resolution=parts.resolution,
         versions={name: version(name) for name in packages},
         licence=parts.family.licence,
+        revision=parts.family.revision,
     )
     # A LoRA is small and stays exact; a whole denoiser is written as it would be rendered.
     exact = is_lora or DTYPES[config.mixed_precision] is torch.float32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +12,20 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from likeness import resources
+from likeness import licences, resources
 from likeness.errors import LikenessError
-from likeness.families import Family, load_family
+from likeness.families import Family, licence_of, load_family
 from likeness.person import Person
 from training.cache import Encodings, Texts
 from training.class_images import class_portraits
 from training.config import TrainConfig
-from training.crops import portrait_size
+from training.crops import Shape, portrait_size
 from training.data import Portraits, Sampler
 from training.evaluation import Evaluation
 from training.model import FrozenBase, Trained, make_trainable
 from training.prepare import load_portraits, prepare
-from training.samples import Samples
+from training.samples import Samples, SampleSettings
+from training.selector import Selector, make_selector
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -41,7 +43,12 @@ class Parts:
     prior: Sampler | None
     evaluation: Evaluation | None
     samples: Samples | None
+    selector: Selector | None
+    """Of the checkpoint to keep; the main process has it alone."""
+    selector_note: str
+    """Why none is chosen though it was asked for; empty otherwise."""
     resolution: int
+    """The largest that was trained on."""
     data_digest: str
     """Of all that was trained on: pictures, masks and captions."""
     held_out: list[str]
@@ -50,35 +57,58 @@ class Parts:
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
     """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
-    family = load_family(resources.base(config.base), torch.float32, accelerator.device)
+    _check_licence(config, accelerator)
+    family = load_family(resources.base(config.base), torch.float32, accelerator.device, config.revision)
     _check_objective(config, family)
-    resolution = config.data.resolution or family.resolution
-    size = portrait_size(config.data.shape, resolution)
-    family.latent_shape(*reversed(size))
+    buckets = config.data.buckets(family.resolution)
+    sizes = [portrait_size(shape, width) for width, shape in buckets]
+    for width, height in sizes:
+        family.latent_shape(height, width)
     # The main process fills the person's folder; the others then find everything there.
     with accelerator.main_process_first(), torch.no_grad():
-        rows = _rows(config, person, resolution)
+        rows = [_rows(config, person, *bucket) for bucket in buckets]
+        kept = [row for found in rows for row in found["held-out"]]
         encodings = Encodings(family, person.cache)
-        train = _encode(encodings, rows["train"], config.data.flip)
-        held_out = _encode(encodings, rows["held-out"], flip=False)
-        sampler, prior = _samplers(config, family, encodings, train, size)
-        evaluation = _evaluation(config, held_out)
-        samples = _samples(config, family, size)
-        texts = encodings.text(_prompts(sampler, prior, evaluation, samples))
-    _free(family, keep_text=config.trains_text, keep_vae=samples is not None)
+        train = [_encode(encodings, found["train"], config.data.flip) for found in rows]
+        sampler, prior = _samplers(config, family, encodings, train, sizes)
+        evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
+        samples = _samples(config.samples, config, family, sizes[0])
+        seen = {"train": [row for found in rows for row in found["train"]], "held-out": kept}
+        selector, note = (
+            _selector(config, person, seen, family, sizes[0]) if accelerator.is_main_process else (None, "")
+        )
+        drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
+        texts = encodings.text(_prompts(sampler, prior, evaluation, drawn))
+    _free(family, keep_text=config.trains_text, keep_vae=bool(drawn))
     dtype = DTYPES[config.mixed_precision]
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
     model = make_trainable(
-        family, config.method, config.lora, config.dreambooth, config.seed, dtype, config.gradient_checkpointing
+        family,
+        config.method,
+        config.lora,
+        config.dreambooth,
+        config.seed,
+        dtype,
+        config.gradient_checkpointing,
+        config.pivotal,
     )
-    digest = _data_digest(rows["train"])
-    kept = sorted({row["digest"] for row in rows["held-out"]})
-    return Parts(family, model, frozen, texts, sampler, prior, evaluation, samples, resolution, digest, kept)
+    digest, digests = _data_digest(seen["train"]), sorted({row["digest"] for row in kept})
+    largest = max(width for width, _ in buckets)
+    return Parts(
+        family, model, frozen, texts, sampler, prior, evaluation, samples, selector, note, largest, digest, digests
+    )
 
 
 def subject(config: TrainConfig) -> str:
     """The words for the person: "sks person"."""
-    return f"{config.trigger} {config.class_word}".strip()
+    return f"{config.trigger_words} {config.class_word}".strip()
+
+
+def _check_licence(config: TrainConfig, accelerator: Accelerator) -> None:
+    """Tells the base's licence. Raises LikenessError, before the base is fetched, for one that must be accepted."""
+    licence = licence_of(config.base, config.revision)
+    accelerator.print(f"base: {config.base}, licence: {licence}")
+    licences.check(licence, config.accept_license, config.base)
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:
@@ -87,10 +117,9 @@ def _check_objective(config: TrainConfig, family: Family) -> None:
         family.schedule.min_snr_weight(torch.zeros(1, dtype=torch.int64), config.objective.min_snr_gamma)
 
 
-def _rows(config: TrainConfig, person: Person, resolution: int) -> dict[str, list[Mapping[str, Any]]]:
+def _rows(config: TrainConfig, person: Person, resolution: int, shape: Shape) -> dict[str, list[Mapping[str, Any]]]:
     """The prepared portraits of the crops asked for, by split. Raises LikenessError when none are left to train on."""
     # Which photos are held out is a matter of the person, not of the run: so not by its seed.
-    shape = config.data.shape
     prepare(person, resolution, shape=shape)
     rows = [row for row in load_portraits(person, resolution, shape) if row["crop"] in config.data.crops]
     split: dict[str, list[Mapping[str, Any]]] = {
@@ -111,12 +140,13 @@ def _encode(encodings: Encodings, rows: Iterable[Mapping[str, Any]], flip: bool)
 
 
 def _samplers(
-    config: TrainConfig, family: Family, encodings: Encodings, train: Portraits, size: tuple[int, int]
+    config: TrainConfig, family: Family, encodings: Encodings, train: list[Portraits], sizes: list[tuple[int, int]]
 ) -> tuple[Sampler, Sampler | None]:
+    """``train``: the portraits of each bucket; ``sizes``: their (width, height) in px."""
     settings, data = config.objective, config.data
     common: dict[str, Any] = {
         "seed": config.seed,
-        "identity": train.identity,
+        "identity": train[0].identity,
         "stratified": settings.timesteps.stratified,
         "sample_posterior": data.sample_posterior,
         "noise_offset": settings.noise_offset,
@@ -128,9 +158,11 @@ def _samplers(
         return person, None
     prompts, portraits = settings.prior.prompts, train
     if settings.prior.mode == "images":
-        worded = prompts or [caption.replace("{subject}", config.class_word) for caption in train.captions]
-        count = settings.prior.images
-        portraits, prompts = class_portraits(family, encodings, worded, count, size, config.seed), []
+        captions = sorted({caption for bucket in train for caption in bucket.captions})
+        worded = prompts or [caption.replace("{subject}", config.class_word) for caption in captions]
+        count = math.ceil(settings.prior.images / len(sizes))
+        portraits = [class_portraits(family, encodings, worded, count, size, config.seed) for size in sizes]
+        prompts = []
     prior = Sampler(portraits, config.class_word, role="prior", slots=config.prior_slots, prompts=prompts, **common)
     return person, prior
 
@@ -142,18 +174,30 @@ def _evaluation(config: TrainConfig, held_out: Portraits) -> Evaluation | None:
     return Evaluation(held_out, settings, subject(config), config.seed, config.objective.background_floor)
 
 
-def _samples(config: TrainConfig, family: Family, size: tuple[int, int]) -> Samples | None:
-    settings = config.samples
+def _samples(settings: SampleSettings, config: TrainConfig, family: Family, size: tuple[int, int]) -> Samples | None:
     return Samples(settings, family, size, subject(config), config.seed) if settings.every else None
 
 
+def _selector(
+    config: TrainConfig,
+    person: Person,
+    rows: Mapping[str, list[Mapping[str, Any]]],
+    family: Family,
+    size: tuple[int, int],
+) -> tuple[Selector | None, str]:
+    def pictures(settings: SampleSettings) -> Samples:
+        return Samples(settings, family, size, subject(config), config.seed)
+
+    return make_selector(config.selection, person, rows, pictures)
+
+
 def _prompts(
-    person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, samples: Samples | None
+    person: Sampler, prior: Sampler | None, evaluation: Evaluation | None, drawn: Iterable[Samples]
 ) -> set[str]:
     prompts = set(person.all_prompts())
     prompts |= set(prior.all_prompts()) if prior else set()
     prompts |= set(evaluation.prompts) if evaluation else set()
-    return prompts | {*samples.prompts, samples.negative} if samples else prompts
+    return prompts.union(*([*one.prompts, one.negative] for one in drawn))
 
 
 def _free(family: Family, keep_text: bool, keep_vae: bool) -> None:

@@ -11,6 +11,11 @@ from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.face import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS, Face
 from likeness.resources import assets
 
+SELECTING = "dlib"
+"""The recogniser that checkpoints, candidates and recipes are chosen by, unless a setting names another."""
+REPORTING = "dlib"
+"""The one that likeness is reported with. While there is one only, it reports by photographs that chose nothing."""
+
 _NOSE_BASE = 2
 # dlib's five points: the outer and inner corner of the eye on the picture's right, of the one on its left, nose base.
 _DLIB_POINTS = (*RIGHT_EYE_CORNERS[::-1], *LEFT_EYE_CORNERS, _NOSE_BASE)
@@ -89,16 +94,22 @@ class DlibEmbedder:
 
 
 def embedder(spec: str = "dlib") -> FaceEmbedder:
-    """The recogniser called "dlib", or the ONNX one that the manifest at a path describes.
+    """The recogniser called "dlib", "world" (for drawn people only), or the ONNX one that the manifest at a path describes.
 
-    Raises LikenessError when there is neither.
+    Raises LikenessError when there is none such.
     """
     if spec == "dlib":
         return DlibEmbedder()
+    if spec == "world":
+        from likeness.faces.world import WorldEmbedder
+
+        return WorldEmbedder()
     from likeness.faces.onnx_embedder import OnnxEmbedder
 
     if not Path(spec).is_file():
-        raise LikenessError(f'there is no face recogniser "{spec}"', 'Use "dlib" or the path of a manifest (*.yaml)')
+        raise LikenessError(
+            f'there is no face recogniser "{spec}"', 'Use "dlib", "world" or the path of a manifest (*.yaml)'
+        )
     return OnnxEmbedder(Path(spec))
 
 

@@ -58,6 +58,7 @@ class Examiner:
 
     Likeness is to the held-out photographs, copying of the others; scales and drift are by all of them. Who chooses pictures
     by an examiner gives it none of the held-out photographs (`held_out` is None then), and likeness is to all the others.
+    `chose` are those that were not trained on but chose the checkpoint: they are part of the scales, of nothing else.
     `vectors`: unit vectors (N, dim) of all photographs.
     """
 
@@ -67,6 +68,7 @@ class Examiner:
         held_out: Collection[str] | None,
         finder: FaceFinder,
         embedder: FaceEmbedder,
+        chose: Collection[str] = (),
     ) -> None:
         """`photos`: name and RGB pixels; those without a face are left out, and named in `faceless`.
 
@@ -83,11 +85,12 @@ class Examiner:
                 "no photograph with a face was held out of the training", "Add selfies, and train again"
             )
         own = [row for row, name in enumerate(self.names) if name in self.held_out]
-        trained = [row for row, name in enumerate(self.names) if name not in self.held_out]
+        trained = [row for row, name in enumerate(self.names) if name not in self.held_out and name not in chose]
+        others = [row for row in range(len(self.names)) if row not in trained]
         whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face in seen], embedder)
         self.vectors = whole.embeddings
         self.reference = whole.subset(own) if own else whole
-        self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[own])
+        self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[others])
         self.looks = OwnLooks([(rgb, face) for _, rgb, face in seen])
         self._trained = [
             (seen[row][0], thumbnail(*seen[row][1:]), setting(seen[row][1], finder.person_mask(seen[row][1])))

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from likeness.errors import LikenessError
 from likeness.families import source
 from likeness.families.schedule import DiscreteSchedule, Schedule
+from likeness.families.variant import Variant
 from likeness.gates import Gates
 from likeness.quiet import quiet
 from likeness.settings import Settings
@@ -53,7 +55,11 @@ class Family(ABC):
     """What ModelSpec, or the base's publisher, calls the kind of base."""
     comfyui_modules: ClassVar[Mapping[str, str]] = {}
     """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them."""
+    embedding_keys: ClassVar[Mapping[str, str]] = {}
+    """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]
+    variants: ClassVar[Mapping[str, Variant]] = {}
+    """Distilled relatives that take adapters trained on the base, the usual one first."""
     half: ClassVar[torch.dtype] = torch.float16
     """The low precision that the base's numbers fit into."""
 
@@ -183,6 +189,14 @@ class Family(ABC):
             "guidance_scale": recipe.guidance_scale,
         }
 
+    @classmethod
+    def reference_arguments(cls, photos: Sequence[Image.Image]) -> dict[str, Any]:
+        """What else to call the stock pipeline with, so that it looks at these photographs while it draws.
+
+        Raises LikenessError where it cannot.
+        """
+        raise LikenessError(f"the pipeline of {cls.name} takes no reference photos", "Leave out --references")
+
     def free_encoders(self) -> None:
         """Let the VAE and the text encoders leave memory; using them afterwards raises LikenessError."""
         for name in ("vae", *self.text_encoders):
@@ -212,10 +226,20 @@ class Family(ABC):
         """`hash` of the base that is loaded here."""
         return source.weights_hash(self.folder / self.denoiser_folder)
 
+    @classmethod
+    def licence_of(cls, folder: Path) -> str:
+        """The licence that the model card in a base's folder declares, else the family's usual one."""
+        return source.licence(folder, cls.default_licence)
+
     @property
     def licence(self) -> str:
-        """The licence that the base's model card declares, else the family's usual one."""
-        return source.licence(self.folder, self.default_licence)
+        """`licence_of` the base that is loaded here."""
+        return self.licence_of(self.folder)
+
+    @property
+    def revision(self) -> str:
+        """The Hub's commit hash of the base that is loaded here; empty for a folder of one's own."""
+        return source.commit(self.folder)
 
     @property
     def recipe(self) -> Recipe:

@@ -6,17 +6,19 @@ into the channels of one, and normalised with the running statistics of a batch 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from likeness.families import qwen3, source
 from likeness.families.base import Recipe, TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.variant import Variant
 
 TEXT_LAYERS = (9, 18, 27)
 
@@ -37,6 +39,10 @@ class Flux2Klein(FlowFamily):
     architecture = "flux-2-klein"
     comfyui_modules = {f"{name}.linear": f"diffusion_model.{name}.lin" for name in MODULATION}
     default_recipe = Recipe(steps=50, guidance_scale=4.0, negative=False)
+    variants = {
+        "distilled": Variant(base="black-forest-labs/FLUX.2-klein-4B", steps=4, guidance_scale=1.0),
+        "distilled-9b": Variant(base="black-forest-labs/FLUX.2-klein-9B", steps=4, guidance_scale=1.0),
+    }
     patch = 1  # latents are folded already
 
     def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
@@ -45,11 +51,11 @@ class Flux2Klein(FlowFamily):
         self.vae_factor: int = 2 ** len(self.parts["vae"].config.block_out_channels)
         """Pixels to a folded latent, along one side."""
 
-    @property
-    def licence(self) -> str:
+    @classmethod
+    def licence_of(cls, folder: Path) -> str:
         """As the base class; the 9B, known by its wider encoder, is not for business."""
-        four = int(self._config["joint_attention_dim"]) <= 3 * 2560
-        return source.licence(self.folder, self.default_licence if four else "flux-non-commercial-license")
+        four = int(source.part_config(folder, cls.denoiser_folder)["joint_attention_dim"]) <= 3 * 2560
+        return source.licence(folder, cls.default_licence if four else "flux-non-commercial-license")
 
     @property
     def recipe(self) -> Recipe:
@@ -105,6 +111,10 @@ class Flux2Klein(FlowFamily):
             return fine
         coarse = 8.73809524e-05 * tokens + 1.89833333
         return fine + (coarse - fine) * (200 - steps) / 190
+
+    @classmethod
+    def reference_arguments(cls, photos: Sequence[Image.Image]) -> dict[str, Any]:
+        return {"image": [*photos]}
 
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         """Where attention and MLP leave a single-stream block is named in full: elsewhere `to_out` is a list."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from likeness.families import source
 from likeness.families.autoencoder import FilmFamily
 from likeness.families.base import Recipe, TargetPreset
+from likeness.families.variant import Variant
 
 TEXT_LENGTH = 512
 """Tokens that the stock pipeline reads, the template's beginning not counted."""
@@ -31,6 +32,7 @@ class Krea2(FilmFamily):
     default_licence = "krea-2-community-license"
     architecture = "krea-2"
     default_recipe = Recipe(steps=28, guidance_scale=5.5)
+    variants = {"turbo": Variant(base="krea/Krea-2-Turbo", steps=8, guidance_scale=1.0)}
 
     @property
     def recipe(self) -> Recipe:

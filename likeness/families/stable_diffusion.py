@@ -31,6 +31,7 @@ class StableDiffusion(KLFamily):
     denoiser_folder = "unet"
     default_licence = "creativeml-openrail-m"
     architecture = "stable-diffusion-v1"
+    embedding_keys = {"text_encoder": "clip_l"}
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from likeness.families.base import Recipe
 from likeness.families.stable_diffusion import StableDiffusion
+from likeness.families.variant import Variant
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -23,7 +24,16 @@ class StableDiffusionXL(StableDiffusion):
     pipeline_class = "StableDiffusionXLPipeline"
     default_licence = "openrail++"
     architecture = "stable-diffusion-xl-v1-base"
+    embedding_keys = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
+    variants = {
+        "lightning": Variant(
+            lora="ByteDance/SDXL-Lightning/sdxl_lightning_4step_lora.safetensors",
+            steps=4,
+            guidance_scale=1.0,
+            scheduler="euler-trailing",
+        )
+    }
 
     @property
     def text_encoders(self) -> dict[str, nn.Module]:

@@ -16,6 +16,7 @@ from likeness.families import qwen3
 from likeness.families.autoencoder import KLFamily
 from likeness.families.base import Recipe, TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.variant import Variant
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 MLP = ["feed_forward.w1", "feed_forward.w2", "feed_forward.w3"]
@@ -30,6 +31,7 @@ class ZImage(KLFamily, FlowFamily):
     default_licence = "apache-2.0"
     architecture = "z-image"
     default_recipe = Recipe(steps=50, guidance_scale=5.0)
+    variants = {"turbo": Variant(base="Tongyi-MAI/Z-Image-Turbo", steps=8, guidance_scale=1.0)}
     patch = 2
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:

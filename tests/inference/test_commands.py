@@ -12,6 +12,7 @@ from likeness import files, resources
 from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.person import Person
+from tests.tiny import make_tiny_base
 
 SELFIES = sorted((resources.assets() / "cohort").glob("p900000/selfie_*.jpg"))
 
@@ -42,6 +43,14 @@ def test_render_and_verify(person: Person, base: Path, monkeypatch: pytest.Monke
     assert "invalid: changed" in run("verify", folder / "000000.jpg", status=1)
 
 
+def test_a_picture_tells_which_variant_drew_it(person: Person, tmp_path: Path) -> None:
+    relative = make_tiny_base(tmp_path / "distilled", "v_prediction", seed=3)
+    run("render", person.folder, "--count", 1, "--steps", 2, "--size", 32, "--device", "cpu", "--variant", relative)
+    (record,) = (json.loads(path.read_text()) for path in person.headshots.glob("*/000000*.json"))
+    assert record["variant"] == {"kind": "base"} and record["base"] == "distilled" and record["references_sha256"] == []
+    assert str(tmp_path) not in json.dumps(record)
+
+
 def test_a_lora_file_made_elsewhere(person: Person, base: Path, tmp_path: Path) -> None:
     shutil.copy(person.adapter() / "pytorch_lora_weights.safetensors", tmp_path / "mine.safetensors")
     arguments = ["--base", base, "--subject", "sks person", "--count", 1, "--steps", 2, "--size", 32]
@@ -57,6 +66,10 @@ def test_a_lora_file_made_elsewhere(person: Person, base: Path, tmp_path: Path) 
         (["--adapter", "second"], "no adapter 'second'.*first"),
         (["--base", "nowhere"], "no base model 'nowhere'"),
         (["--format", "gif"], "format is 'gif'"),
+        (["--fast"], "no fast variant of sd15"),
+        (["--variant", "lightning"], "no variant 'lightning'.*a base's folder"),
+        (["--variant", "a/b", "--base", "pocket"], "Give --base or --variant"),
+        (["--references", 2], "sd15 takes no reference photos"),
         (["--scheduler", "magic"], "sampling.scheduler is 'magic'"),
         (["--gate", "texture"], "'texture' is no gate's mode"),
         (["--gate", "beauty=reject"], "gates.beauty"),

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from training.data import Example, Portraits, Sampler
+from training.data import Batch, DataSettings, Example, Portraits, Sampler
 
 
 def portraits(photos: int = 5, crops: int = 3) -> Portraits:
@@ -16,7 +16,7 @@ def portraits(photos: int = 5, crops: int = 3) -> Portraits:
 
 def sampler(**changes: object) -> Sampler:
     settings: dict[str, object] = {
-        "portraits": portraits(),
+        "buckets": [portraits()],
         "subject": "sks person",
         "seed": 3,
         "identity": "someone",
@@ -49,7 +49,7 @@ def test_every_photo_comes_once_in_a_pass_and_passes_differ() -> None:
 def test_the_order_in_which_portraits_were_read_does_not_matter() -> None:
     forwards, backwards = portraits(), Portraits([e for photo in portraits().photos[::-1] for e in photo])
     assert forwards.identity == backwards.identity
-    drawn = [sampler(portraits=found).batch(2, range(4)).latents for found in (forwards, backwards)]
+    drawn = [sampler(buckets=[found]).batch(2, range(4)).latents for found in (forwards, backwards)]
     assert torch.equal(*drawn)
 
 
@@ -88,3 +88,40 @@ def test_prompts_are_worded_dropped_and_listed() -> None:
     assert (
         {p for step in range(10) for p in fixed.batch(step, range(4)).prompts} == {"a", "b"} == set(fixed.all_prompts())
     )
+
+
+SHAPES = [(4, 4), (5, 4), (8, 8)]
+
+
+def of_shapes(role: str = "person", **changes: object) -> Sampler:
+    def bucket(height: int, width: int) -> Portraits:
+        zeros, mask = torch.zeros(2, height, width), torch.ones(1, height, width)
+        return Portraits([Example(zeros, zeros, mask, "{subject}", f"photo {photo}") for photo in range(5)])
+
+    return sampler(buckets=[bucket(*shape) for shape in SHAPES], role=role, **changes)
+
+
+def shape_of(batch: Batch) -> tuple[int, ...]:
+    return tuple(batch.latents.shape[-2:])
+
+
+def test_a_step_draws_from_one_bucket_and_every_bucket_comes_once_in_a_pass() -> None:
+    drawn = [shape_of(of_shapes().batch(step, range(4))) for step in range(60)]
+    passes = [tuple(drawn[begin : begin + 3]) for begin in range(0, 60, 3)]
+    assert all(sorted(order) == sorted(SHAPES) for order in passes) and len(set(passes)) > 3
+
+
+def test_the_bucket_is_the_same_for_every_share_role_and_person_and_changes_with_the_seed() -> None:
+    def drawn(sample: Sampler, share: range = range(4)) -> list[tuple[int, ...]]:
+        return [shape_of(sample.batch(step, share)) for step in range(30)]
+
+    here = drawn(of_shapes())
+    assert drawn(of_shapes(), range(2, 3)) == drawn(of_shapes("prior", slots=2), range(2)) == here
+    assert drawn(of_shapes(identity="another")) == here != drawn(of_shapes(seed=4))
+
+
+def test_buckets_hold_what_was_asked_for_once() -> None:
+    found = DataSettings.parse({"resolution": [64, 96, 64], "shape": ["square", "portrait"]}).buckets(128)
+    assert found == [(64, "square"), (64, "portrait"), (96, "square"), (96, "portrait")]
+    assert DataSettings.parse({"shape": "portrait"}).buckets(128) == [(128, "portrait")]
+    assert DataSettings.parse({"resolution": 32}).buckets(128) == [(32, "square")]

@@ -16,7 +16,7 @@ def weights(count: int = 2) -> list[nn.Parameter]:
 
 def curve(settings: OptimSettings, steps: int, done: int = 0, text: bool = False) -> list[list[float]]:
     """Learning rates of the steps that are still to come."""
-    optimizer = make_optimizer(settings, weights(), weights() if text else [])
+    optimizer = make_optimizer(settings, {"denoiser": weights(), "text": weights() if text else []})
     schedule = make_schedule(settings, optimizer, steps, done)
     rates = []
     for _ in range(done, steps):
@@ -45,16 +45,16 @@ def test_the_text_encoder_has_a_rate_of_its_own() -> None:
 
 
 def test_adamw_is_fused() -> None:
-    assert make_optimizer(OptimSettings(), weights()).defaults["fused"] is True
+    assert make_optimizer(OptimSettings(), {"denoiser": weights()}).defaults["fused"] is True
 
 
 def test_eight_bit_without_a_gpu_is_refused_in_one_line() -> None:
     with pytest.raises(LikenessError, match="needs a GPU.*optim.name=adamw"):
-        make_optimizer(OptimSettings(name="adamw8bit"), weights())
+        make_optimizer(OptimSettings(name="adamw8bit"), {"denoiser": weights()})
 
 
 def test_prodigy_keeps_its_weight_decay_and_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    optimizer = make_optimizer(OptimSettings(name="prodigy", lr=1.0, weight_decay=0.03), weights())
+    optimizer = make_optimizer(OptimSettings(name="prodigy", lr=1.0, weight_decay=0.03), {"denoiser": weights()})
     assert optimizer.param_groups[0]["weight_decay"] == 0.03
     assert capsys.readouterr().out == ""
 
@@ -68,4 +68,4 @@ def test_a_missing_package_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) 
     assert importlib.util.find_spec("prodigyopt")
     monkeypatch.setitem(__import__("sys").modules, "prodigyopt", None)
     with pytest.raises(LikenessError, match="pip install prodigyopt"):
-        make_optimizer(OptimSettings(name="prodigy", lr=1.0), weights())
+        make_optimizer(OptimSettings(name="prodigy", lr=1.0), {"denoiser": weights()})

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from likeness import randomness
 from likeness.person import Person
+from tests.training.made import make_person
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -106,3 +107,14 @@ def test_two_processes_make_the_adapter_of_one(v_base: Path, person: Person) -> 
     resumed = command(v_base, person, "together", *more, "gradient_accumulation=2", "steps=8")
     run(resumed)
     assert json.loads((person.adapters / "together" / "adapter.json").read_text())["steps"] == 8
+
+
+def test_two_processes_make_the_adapter_of_one_over_buckets(v_base: Path, tmp_path: Path) -> None:
+    person = make_person(tmp_path / "people" / "bucket", more=[(32, "portrait"), (64, "square"), (64, "portrait")])
+    more = ("steps=6", "batch_size=4", "data.resolution=[32, 64]", "data.shape=[square, portrait]")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run(command(v_base, person, "alone", *more))
+    run([*launch, *command(v_base, person, "together", *more, "gradient_accumulation=2")[1:]])
+    one, two = (load_file(person.adapters / name / WEIGHTS) for name in ("alone", "together"))
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
+    assert max(float(tensor.abs().max()) for key, tensor in one.items() if "lora_B" in key) > 1e-3, "nothing was learnt"

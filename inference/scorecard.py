@@ -1,0 +1,124 @@
+"""An adapter in a few numbers, for recipes to be compared by: pictures of fixed prompts and seeds, none thrown away.
+
+A headshot that is rendered for somebody is the best of several. Here every picture counts as it was drawn, so that a recipe
+is not flattered by what ranking hides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from inference.examination import Examined, examine
+from inference.material import load_selfies
+from inference.prompts import compose
+from inference.renderer import Renderer, RenderJob, Sampling
+from inference.styles import find_style
+from inference.subjects import STRICT
+from likeness import files, resources
+from likeness.adapter_file import read_info
+from likeness.errors import LikenessError
+from likeness.faces import SELECTING, FaceFinder, embedder
+from likeness.faces.arrays import Floats
+from likeness.faces.copying import COPIED_PIXELS
+from likeness.faces.examiner import Examiner
+from likeness.faces.reference import embed_photo
+from likeness.faces.scorer import SIDE
+from likeness.images import enlarge
+from likeness.person import Person
+from likeness.settings import Settings
+from likeness.statistics import threshold
+
+_FALSE_ACCEPTS = 0.05
+_OF_OTHERS = 2
+"""Photographs of each person of the cohort."""
+
+
+class ScorecardSettings(Settings):
+    """What is drawn, and who looks at it."""
+
+    recogniser: str = SELECTING
+    styles: list[str] = Field(["studio-grey", "corporate", "outdoor", "office"], min_length=1)
+    count: int = Field(2, ge=1)
+    """Pictures of each style. What matters is the number of people, for one person's pictures hang together."""
+    seed: int = Field(0, ge=0)
+    """Of the first picture."""
+    sampling: Sampling = Sampling()
+
+
+class Scorecard:
+    """Measures adapters, one after the other; what it knows of the cohort and of the last person is kept."""
+
+    def __init__(self, settings: ScorecardSettings) -> None:
+        """Raises LikenessError for a recogniser or a style that is not there."""
+        self.settings = settings
+        self._styles = [find_style(name) for name in settings.styles]
+        self._finder, self._embedder = FaceFinder(), embedder(settings.recogniser)
+        self._others: dict[str, list[Floats]] = {}
+        self._last: tuple[object, Examiner] | None = None
+
+    def measure(self, person: Person, adapter: Path, judging: Collection[str]) -> dict[str, float]:
+        """Means over the pictures; one without a face is like nobody, passes no gate and copies nothing.
+
+        judging: SHA-256 of the photographs that likeness is to, none of which may have been trained on.  likeness, copying,
+        faces: as `likeness.faces.scorer.Reading` has them.  rank_1: share liker to the person than to anybody of the cohort.
+        yield: share that passes the strict gates.
+
+        Raises LikenessError for an adapter made elsewhere, or when there are too few photographs.
+        """
+        info = read_info(adapter)
+        if info is None:
+            raise LikenessError("this adapter was made elsewhere: what it was trained on is not known", path=adapter)
+        if not set(judging) <= set(info.held_out):
+            raise LikenessError("the adapter was trained on photographs that are to judge it", path=adapter)
+        examiner = self._examiner(person, adapter, frozenset(judging), frozenset(info.held_out))
+        jobs = []
+        for style in self._styles:
+            prompt = compose(style, {}, info.subject)
+            seeds = range(self.settings.seed, self.settings.seed + self.settings.count)
+            jobs += [RenderJob(prompt.positive, prompt.negative, seed) for seed in seeds]
+        others = self._cohort(but=person.name)
+        impostors = [examiner.reference.raw(vector) for vectors in others for vector in vectors]
+        accepted_above = threshold(impostors, _FALSE_ACCEPTS).value
+        pictures = Renderer(info.base, adapter).stream(jobs, self.settings.sampling)
+        found = []
+        for picture in pictures:
+            rgb = np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))
+            found.append(examine(rgb, examiner, accepted_above))
+        return _means(found, examiner, others)
+
+    def _examiner(self, person: Person, adapter: Path, judging: frozenset[str], held_out: frozenset[str]) -> Examiner:
+        key = (person.name, judging, held_out)
+        if self._last is None or self._last[0] != key:
+            photos = load_selfies(person, adapter).photos
+            names = {name: files.sha256(person.selfies / name) for name, _ in photos}
+            own = {name for name, digest in names.items() if digest in judging}
+            aside = {name for name, digest in names.items() if digest in held_out - judging}
+            self._last = key, Examiner(photos, own, self._finder, self._embedder, aside)
+        return self._last[1]
+
+    def _cohort(self, but: str) -> list[list[Floats]]:
+        if not self._others:
+            for photos in resources.cohort(each=_OF_OTHERS):
+                found = [embed_photo(path, self._finder, self._embedder) for path in photos]
+                self._others[photos[0].parent.name] = [vector for vector in found if vector is not None]
+        return [vectors for name, vectors in self._others.items() if name != but and vectors]
+
+
+def _means(found: list[Examined], examiner: Examiner, others: list[list[Floats]]) -> dict[str, float]:
+    seen = [(item.findings, item.vector) for item in found if item.findings is not None and item.vector is not None]
+    total = len(found)
+    nearest = [
+        examiner.reference.raw(vector) > max(float(np.mean(np.stack(other) @ vector)) for other in others)
+        for _, vector in seen
+    ]
+    return {
+        "likeness": sum(findings.likeness for findings, _ in seen) / total,
+        "copying": sum(1.0 if one.pixels >= COPIED_PIXELS else one.copy_score for one, _ in seen) / total,
+        "faces": len(seen) / total,
+        "rank_1": sum(nearest) / total,
+        "yield": sum(not STRICT.rejecting(item.failures) for item in found) / total,
+    }

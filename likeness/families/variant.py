@@ -1,0 +1,88 @@
+"""Fast variants: distilled relatives of a base, which take the adapters that were trained on it.
+
+There are two kinds: another base in its place, or a LoRA that is stacked beneath the person's adapter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from likeness.errors import LikenessError
+from likeness.settings import Settings
+
+if TYPE_CHECKING:
+    from likeness.families.base import Family, Recipe
+
+FIRST = "fast"
+"""What calls up the variant that a family names first."""
+
+
+class Variant(Settings):
+    """One relative, and how it likes to be drawn where that is not said by the base itself."""
+
+    base: str = ""
+    """A base's folder or Hub id, in place of the one that the adapter was trained on."""
+    lora: str = ""
+    """A .safetensors file, or one on the Hub: owner/name/file.safetensors."""
+    weight: float = 1.0
+    """Of the LoRA."""
+    steps: int | None = Field(None, ge=1)
+    guidance_scale: float | None = Field(None, ge=1)
+    scheduler: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Variant:
+        if bool(self.base) == bool(self.lora):
+            raise ValueError("either base or lora")
+        return self
+
+    def over(self, recipe: Recipe) -> Recipe:
+        """The base's recipe with what is said here in place of its own."""
+        given = self.model_dump(include={"steps", "guidance_scale", "scheduler"}, exclude_none=True)
+        return recipe.model_copy(update=given)
+
+    def lora_file(self) -> Path:
+        """The LoRA's file, fetched from the Hub when it is not here. Raises LikenessError when there is none."""
+        return Path(self.lora) if Path(self.lora).is_file() else _fetch(self.lora)
+
+
+def find_variant(family: type[Family], name: str) -> Variant:
+    """A variant by the family's name for it ("fast" for its first), by a YAML file, or by a base's folder or Hub id.
+
+    A LoRA that the file names may lie beside it. Raises LikenessError for what is none of these.
+    """
+    if name == FIRST and family.variants:
+        return next(iter(family.variants.values()))
+    if name in family.variants:
+        return family.variants[name]
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        variant = Variant.load(path)
+        beside = path.parent / variant.lora
+        return variant.model_copy(update={"lora": str(beside)}) if variant.lora and beside.is_file() else variant
+    if path.is_dir() or "/" in name:
+        return Variant(base=name)
+    known = ", ".join(family.variants)
+    what = f"{family.name} has no variant {name!r}" if name != FIRST else f"no fast variant of {family.name} is known"
+    raise LikenessError(what, f"{f'There are: {known}. ' if known else ''}Or give a base's folder, or a YAML file")
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    owner, _, rest = name.partition("/")
+    repository, _, file = rest.partition("/")
+    try:
+        if not file:
+            raise ValueError("a LoRA on the Hub is owner/name/file.safetensors")
+        found: Any = hf_hub_download(f"{owner}/{repository}", file)
+        return Path(found)
+    except Exception as error:  # offline, gated, misspelt: the message says which
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        what = f"no file has this name, and the Hugging Face Hub did not give it: {why}"
+        raise LikenessError(
+            what, "Check the spelling and the connection, or download it and give its path", name
+        ) from error

@@ -1,0 +1,1 @@
+"""How the recogniser of the drawn world is made: see README.md."""

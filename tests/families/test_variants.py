@@ -1,0 +1,120 @@
+"""Distilled relatives, in the base's place or stacked beneath the adapter, draw as plain diffusers draws with them."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler
+
+from inference.renderer import Renderer, RenderJob, Sampling
+from likeness import adapter, randomness
+from likeness.adapter import LoraSettings
+from likeness.errors import LikenessError
+from likeness.families import FAMILIES, Recipe, family_named, load_family
+from likeness.families.variant import Variant, find_variant
+from tests import tiny_families
+from tests.families.common import LORA, PROMPT, SEED, SIDE, STOCK
+from tests.likeness.test_adapter import info
+
+SIZE: dict[str, Any] = {"height": SIDE, "width": SIDE, "output_type": "np"}
+
+
+def theirs(pipe: Any, name: str, **words: Any) -> npt.NDArray[np.float32]:
+    pipe.set_progress_bar_config(disable=True)
+    latents = randomness.normal(STOCK[name][0], SEED, "render")[None]
+    return np.asarray(pipe(prompt=PROMPT, latents=latents, **SIZE, **words).images[0], np.float32)
+
+
+def ours(renderer: Renderer) -> npt.NDArray[np.float32]:
+    (image,) = renderer.render([RenderJob(PROMPT, "", SEED)], Sampling(width=SIDE, height=SIDE))
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def stacked_lora(base: Path, folder: Path) -> Path:
+    """A LoRA of another rank and other modules, as a distilled one is."""
+    family = load_family(str(base))
+    adapter.inject(family, LoraSettings(rank=3, alpha=3, targets="all"), seed=8)
+    for key, tensor in adapter.adapter_state(family).items():
+        tensor += 0.2 * randomness.normal(tensor.shape, 9, "distilled", key)
+    adapter.save(family, folder, info(family))
+    return Path(shutil.copyfile(folder / LORA, folder.parent / "distilled.safetensors"))
+
+
+def test_a_relative_in_the_bases_place_draws_in_its_own_way(adapters: Callable[[str], Path], tmp_path: Path) -> None:
+    name, folder = "flux2-klein", adapters("flux2-klein")
+    relative = tiny_families.make(name, tmp_path / "distilled", seed=5)
+    variant = find_variant(family_named(name), str(relative)).model_copy(update={"steps": 3, "guidance_scale": 1.0})
+    renderer = Renderer("the adapter's base is not even looked for", folder, "cpu", variant=variant)
+    stock = DiffusionPipeline.from_pretrained(relative)
+    stock.load_lora_weights(folder)
+    expected = theirs(stock, name, num_inference_steps=3, guidance_scale=1.0)
+    assert np.abs(ours(renderer) - expected).max() <= 1.5 / 255
+    assert renderer.base == str(relative)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.6])
+def test_a_lora_beneath_the_adapter_is_what_diffusers_stacks(
+    weight: float, bases: Callable[[str], Path], adapters: Callable[[str], Path], tmp_path: Path
+) -> None:
+    name, folder = "sdxl", adapters("sdxl")
+    file = stacked_lora(bases(name), tmp_path / "lora")
+    yaml = tmp_path / "lightning.yaml"
+    yaml.write_text(
+        "lora: distilled.safetensors\nweight: 0.8\nsteps: 2\nguidance_scale: 1\nscheduler: euler-trailing\n"
+    )
+    renderer = Renderer(
+        str(bases(name)), folder, "cpu", weight=weight, variant=find_variant(family_named(name), str(yaml))
+    )
+    stock = DiffusionPipeline.from_pretrained(bases(name))
+    stock.load_lora_weights(file, adapter_name="distilled")
+    stock.load_lora_weights(folder, adapter_name="person")
+    stock.set_adapters(["distilled", "person"], [0.8, weight])
+    stock.scheduler = EulerDiscreteScheduler.from_config(stock.scheduler.config, timestep_spacing="trailing")
+    expected = theirs(stock, name, num_inference_steps=2, guidance_scale=1.0)
+    assert np.abs(ours(renderer) - expected).max() <= 1.5 / 255
+    stock.set_adapters(["person"], [weight])
+    assert np.abs(theirs(stock, name, num_inference_steps=2, guidance_scale=1.0) - expected).max() > 0.02
+
+
+def test_a_lora_alone_and_one_of_another_base(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    file = stacked_lora(bases("sdxl"), tmp_path / "lora")
+    variant = Variant(lora=str(file), steps=2, guidance_scale=1.0)
+    stock = DiffusionPipeline.from_pretrained(bases("sdxl"))
+    stock.load_lora_weights(file)
+    expected = theirs(stock, "sdxl", num_inference_steps=2, guidance_scale=1.0)
+    assert np.abs(ours(Renderer(str(bases("sdxl")), None, "cpu", variant=variant)) - expected).max() <= 1.5 / 255
+    with pytest.raises(LikenessError, match="would ignore|does not fit"):
+        Renderer(str(bases("sd15")), None, "cpu", variant=variant)
+
+
+def test_an_adapter_that_the_relative_has_no_place_for_is_refused(
+    adapters: Callable[[str], Path], bases: Callable[[str], Path]
+) -> None:
+    with pytest.raises(LikenessError, match="of the family sdxl"):
+        Renderer("pocket", adapters("sdxl"), "cpu", variant=Variant(base=str(bases("sd15"))))
+
+
+def test_variants_are_found_by_name_file_or_folder(tmp_path: Path) -> None:
+    klein, old = family_named("flux2-klein"), family_named("sd15")
+    assert find_variant(klein, "fast") is find_variant(klein, "distilled") is klein.variants["distilled"]
+    assert find_variant(old, str(tmp_path)) == Variant(base=str(tmp_path))
+    assert find_variant(old, "somebody/turbo").base == "somebody/turbo"
+    for family, name, said in ((old, "fast", "no fast variant of sd15"), (klein, "quick", "distilled, distilled-9b")):
+        with pytest.raises(LikenessError, match=said):
+            find_variant(family, name)
+    with pytest.raises(LikenessError, match="either base or lora"):
+        Variant.parse({"base": "a", "lora": "b"})
+    with pytest.raises(LikenessError, match="owner/name/file"):
+        Variant(lora="nowhere.safetensors").lora_file()
+
+
+def test_every_named_variant_says_how_it_is_drawn() -> None:
+    for family in FAMILIES:
+        for variant in family.variants.values():
+            recipe = variant.over(Recipe())
+            assert recipe.steps <= 8 and recipe.guidance_scale == 1.0
+            assert Sampling.parse({"scheduler": recipe.scheduler}).scheduler == recipe.scheduler

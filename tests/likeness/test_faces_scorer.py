@@ -1,0 +1,61 @@
+"""Scores of sets of pictures on planted cases, whose order is known: the person, somebody else, a photograph given back."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from likeness.errors import LikenessError
+from likeness.faces import FaceFinder, embedder
+from likeness.faces.arrays import Pixels
+from likeness.faces.scorer import Scorer
+from likeness.images import load_photo
+from likeness.resources import assets, cohort_portraits
+
+PERSON, OTHER = "p900003", "p900008"
+
+
+def selfie(name: str, number: int) -> Pixels:
+    return np.asarray(load_photo(assets() / "cohort" / name / f"selfie_{number:02d}.jpg"))
+
+
+@cache
+def scorer() -> Scorer:
+    trained, judging = [selfie(PERSON, number) for number in range(4)], [selfie(PERSON, 4), selfie(PERSON, 5)]
+    return Scorer(trained, judging, FaceFinder(), embedder())
+
+
+def portraits(name: str) -> list[Image.Image]:
+    return [load_photo(path) for path in cohort_portraits(name)[:2]]
+
+
+def test_the_person_is_liker_than_somebody_else_and_new_pictures_are_no_copies() -> None:
+    own, other = scorer().read(portraits(PERSON)), scorer().read(portraits(OTHER))
+    assert own.likeness > 0.6 and own.likeness > other.likeness + 0.4
+    assert own.copying < 0.15 and other.copying == 0
+    assert own.faces == other.faces == 1
+
+
+def test_a_training_photograph_given_back_is_a_copy_also_mirrored() -> None:
+    trained = Image.fromarray(selfie(PERSON, 1))
+    mirrored = trained.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    assert scorer().read([trained, mirrored]).copying == 1
+
+
+def test_a_picture_without_a_face_is_like_nobody() -> None:
+    grey = Image.new("RGB", (128, 128), "grey")
+    nothing = scorer().read([grey])
+    assert (nothing.likeness, nothing.copying, nothing.faces) == (0, 0, 0)
+    one, mixed = scorer().read(portraits(PERSON)[:1]), scorer().read([*portraits(PERSON)[:1], grey])
+    assert mixed.likeness == pytest.approx(one.likeness / 2) and mixed.faces == 0.5
+
+
+def test_small_pictures_are_enlarged_before_they_are_looked_at() -> None:
+    small = [picture.resize((128, 128)) for picture in portraits(PERSON)]
+    assert scorer().read(small).faces == 1
+
+
+def test_without_a_face_to_judge_by_it_is_one_line() -> None:
+    with pytest.raises(LikenessError, match="has a face"):
+        Scorer([selfie(PERSON, 0)], [np.full((64, 64, 3), 128, np.uint8)], FaceFinder(), embedder())

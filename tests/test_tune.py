@@ -1,0 +1,124 @@
+"""`likeness tune` and scripts/ablate.py: the bundled sweeps hold, people are chosen evenly, and the whole goes its way."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from inference.labels import cohort_labels, stratified
+from inference.scorecard import Scorecard
+from likeness import cli, tune
+from likeness.adapter_file import read_info
+from likeness.cohort import cohort_names, cohort_person
+from likeness.errors import LikenessError
+from likeness.person import Person
+from likeness.resources import configs
+from scripts.ablate import main as ablate
+from tests.tiny import make_tiny_base
+from tests.training.made import make_person
+from training.config import TrainConfig
+from training.sweep import Sweep, cells
+
+QUICK = [
+    "steps=1",
+    "batch_size=2",
+    "lora.rank=2",
+    "mixed_precision=fp32",
+    "evaluation.every=0",
+    "lora.targets=attention",
+]
+
+
+@pytest.mark.parametrize("name", ["small", "ablations"])
+def test_the_bundled_sweeps_fit_the_recipes(name: str, tmp_path: Path) -> None:
+    person = make_person(tmp_path / "people" / "zebulon")
+    sweep = Sweep.load(configs() / "sweeps" / f"{name}.yaml")
+    found = cells(sweep, tune.base_values(configs() / "pocket.yaml", []), [person], 1, "")
+    names = [variant.name for variant in sweep.all()]
+    assert [cell.variant for cell in found] == names and len({cell.key for cell in found}) > 4
+
+
+def test_people_are_chosen_evenly() -> None:
+    labels = {name: cohort_labels(name) for name in cohort_names()}
+    for count in (2, 6, 12):
+        chosen = stratified(labels, count)
+        assert len(set(chosen)) == count and chosen == stratified(labels, 12)[:count]
+        for attribute, values in (("sex presentation", 2), ("skin tone", 3)):
+            seen = Counter(labels[name][attribute] for name in chosen)
+            assert max(seen.values()) - (min(seen.values()) if len(seen) == values else 0) <= max(1, count // 3)
+    assert sorted(stratified(labels, 1000)) == sorted(labels)
+
+
+def test_a_person_of_the_cohort_is_a_folder_with_consent(tmp_path: Path) -> None:
+    person = cohort_person(tmp_path / cohort_names()[0])
+    person.require_consent()
+    assert len(person.selfie_files()) >= 10
+    assert cohort_person(person.folder).folder == person.folder
+    with pytest.raises(LikenessError, match="cohort"):
+        cohort_person(tmp_path / "ana")
+
+
+def fake_scores(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """Scores by the learning rate; gives the photographs that judged."""
+    asked: list[set[str]] = []
+
+    def measure(card: Scorecard, person: Person, adapter: Path, judging: Any) -> dict[str, float]:
+        info = read_info(adapter)
+        assert info is not None and set(judging) <= set(info.held_out)
+        asked.append(set(judging))
+        return {"likeness": 0.5 if info.alpha == 3 else 0.1, "copying": 0.0}
+
+    monkeypatch.setattr(Scorecard, "measure", measure)
+    return asked
+
+
+def test_tune_writes_the_best_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, out = make_tiny_base(tmp_path / "base"), tmp_path / "out"
+    person = make_person(tmp_path / "people" / "zebulon", photos=6, held_out=2)
+    (tmp_path / "sweep.yaml").write_text("variants: [{name: as it is}]\ngrid: {lora.alpha: [2, 3]}\n")
+    asked = fake_scores(monkeypatch)
+    command = ["tune", "--person", str(person.folder), "--sweep", str(tmp_path / "sweep.yaml"), "--out", str(out)]
+    result = CliRunner().invoke(cli.app, [*command, f"base={base}", "selection.enabled=false", *QUICK])
+    assert result.exit_code == 0, result.output
+    assert "lora.alpha=3" in result.output and (out / "tune.md").read_text().count("\n") == 5
+    best = TrainConfig.load(out / "best.yaml", ["person=ana"])
+    assert best.lora.alpha == 3 and best.steps == 1
+    report = json.loads((out / "tune.json").read_text())
+    assert report["judged_by"] == "choosing" and len(report["cells"]) == 3
+    assert len(asked) == 3 and len({frozenset(photos) for photos in asked}) == 1 and len(asked[0]) == 1
+    ours = tune._judging(person, _kept(person, base, tmp_path), best, "reporting")
+    assert len(ours) == 1 and not set(ours) & asked[0], "who chooses does not report"
+
+
+def _kept(person: Person, base: Path, folder: Path) -> Path:
+    from training.run import train
+
+    return train(TrainConfig.load(None, [f"person={person.folder}", f"base={base}", "selection.enabled=false", *QUICK]))
+
+
+@pytest.mark.slow
+def test_an_ablation_goes_its_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two people of the cohort with their true photographs, on a base that draws noise: no faces, and all is said so."""
+    base, out = make_tiny_base(tmp_path / "base"), tmp_path / "out"
+    (tmp_path / "sweep.yaml").write_text(
+        "variants: [{name: shipped}, {name: last checkpoint, set: {selection.enabled: false}}]\n"
+    )
+    command = ["--people", "2", "--count", "1", "--sweep", str(tmp_path / "sweep.yaml"), "--out", str(out)]
+    settings = [f"base={base}", "selection.count=1", "selection.steps=1", *QUICK]
+    assert ablate([*command, *settings]) == 0
+    report = json.loads((out / "ablations.json").read_text())
+    assert [row["variant"] for row in report["rows"]] == ["shipped", "last checkpoint"]
+    assert [row["people"] for row in report["rows"]] == [2, 2] and report["judged_by"] == "reporting"
+    assert report["rows"][1]["measures"]["likeness"] == {
+        "mean": 0.0, "interval_95": {"low": 0.0, "high": 0.0}, "difference": 0.0,
+        "difference_interval_95": {"low": 0.0, "high": 0.0},
+    }  # fmt: skip
+    before = sorted((path, path.stat().st_mtime_ns) for path in (out / "cells").iterdir())
+    assert len(before) == 4
+    assert ablate([*command, *settings]) == 0
+    assert sorted((path, path.stat().st_mtime_ns) for path in (out / "cells").iterdir()) == before
+    assert ablate([*command, *settings, "optim.lrr=1"]) == 2
+    assert "optim.lr" in capsys.readouterr().err

@@ -1,0 +1,157 @@
+"""Sweeps: every cell once, whatever comes in between; and the table that they make, against numbers made by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.errors import LikenessError
+from likeness.person import Person
+from tests.training.made import make_person
+from tests.training.test_run import FAST, interrupt_at
+from training import sweep as sweeping
+from training.config import TrainConfig
+from training.signals import Interrupted
+from training.sweep import Result, Sweep, Variant, cells, recipe, run
+from training.sweep_table import choose, markdown, tabulate
+
+TWO = Sweep.parse({"variants": [{"name": "as it is"}, {"name": "faster", "set": {"optim.lr": "x2"}}]})
+
+
+def base(folder: Path) -> dict[str, Any]:
+    return {**FAST, "base": str(folder), "steps": 2}
+
+
+def measure(person: Person, adapter: Path, config: TrainConfig) -> dict[str, float]:
+    assert (adapter / "adapter.json").is_file()
+    return {"likeness": config.optim.lr, "copying": 0}
+
+
+def test_a_grid_is_every_combination() -> None:
+    found = Sweep.parse({"variants": [{"name": "one"}], "grid": {"steps": [1, 2], "optim.lr": [0.1, 0.2]}}).all()
+    assert [variant.set for variant in found[1:]] == [
+        {"steps": steps, "optim.lr": rate} for steps in (1, 2) for rate in (0.1, 0.2)
+    ]
+    assert found[1].name == "steps=1, optim.lr=0.1"
+    for wrong in ({}, {"variants": [{"name": "one"}, {"name": "one"}]}):
+        with pytest.raises(LikenessError):
+            Sweep.parse(wrong)
+
+
+def test_factors_are_of_the_configurations_own_value(v_base: Path, person: Person) -> None:
+    half = Sweep.parse(
+        {"variants": [{"name": "half", "set": {"lora.rank": "x0.5", "optim.lr": "x0.5", "steps": "x0.1"}}]}
+    )
+    (cell,) = cells(half, base(v_base), [person], 1, "")
+    assert (cell.config.lora.rank, cell.config.optim.lr, cell.config.steps) == (1, 5e-3, 1)
+    for wrong, expected in (({"optim.lrr": 1}, "optim.lr"), ({"method": "x2"}, "means nothing")):
+        with pytest.raises(LikenessError, match=f'in the variant "odd".*{expected}'):
+            cells(Sweep(variants=[Variant(name="odd", set=wrong)]), base(v_base), [person], 1, "")
+
+
+def test_a_key_is_of_all_that_the_numbers_depend_on(v_base: Path, person: Person) -> None:
+    def keys(measured: str = "", **changes: Any) -> list[str]:
+        return [cell.key for cell in cells(TWO, {**base(v_base), **changes}, [person], 2, measured)]
+
+    first = keys()
+    assert len(set(first)) == 4
+    assert keys(tracking={"every": 5}) == first
+    assert not set(keys("another recogniser")) & set(first)
+    assert not set(keys(steps=3)) & set(first)
+    person.selfie_files()[0].write_bytes(b"another photograph")
+    assert not set(keys()) & set(first)
+
+
+def test_what_is_done_is_not_done_again(
+    v_base: Path, person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    todo, out = cells(TWO, base(v_base), [person], 1, ""), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(Interrupted):
+            list(run(todo, out, measure))
+    first = run(todo, out, measure)
+    assert next(first)[1].values["likeness"] == 1e-2
+    first.close()
+    trained: list[str] = []
+    train = sweeping.train
+
+    def counted(config: TrainConfig) -> Path:
+        trained.append(config.name)
+        return train(config)
+
+    monkeypatch.setattr(sweeping, "train", counted)
+    found = [result for _, result in run(todo, out, measure)]
+    assert [(one.variant, one.values["likeness"]) for one in found] == [("as it is", 1e-2), ("faster", 2e-2)]
+    assert trained == [todo[1].config.name]
+    assert all(one.seconds > 0 for one in found)
+    (out / "cells" / f"{todo[0].key}.json").write_text("{")
+    assert [one.variant for _, one in run(todo, out, measure)] == ["as it is", "faster"]
+    assert len(trained) == 2
+    for folder in (person.runs, person.adapters):
+        assert not list(folder.iterdir()), "cells leave nothing behind"
+    assert sorted(path.suffix for path in (out / "cells").iterdir()) == [".json", ".json"]
+
+
+def test_variants_that_come_to_the_same_are_trained_once(v_base: Path, person: Person, tmp_path: Path) -> None:
+    same = Sweep.parse({"variants": [{"name": "one"}, {"name": "same", "set": {"optim.lr": "x1"}}]})
+    todo = cells(same, base(v_base), [person], 1, "")
+    assert todo[0].key == todo[1].key
+    found = [result for _, result in run(todo, tmp_path, measure)]
+    assert [one.variant for one in found] == ["one", "same"] and found[0].values == found[1].values
+    assert len(list((tmp_path / "cells").iterdir())) == 1
+
+
+def test_a_recipe_is_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    config = TrainConfig.parse({"person": "ana", "name": "run", "optim": {"lr": 0.5}, "data": {"crops": ["close"]}})
+    path = tmp_path / "best.yaml"
+    path.write_text(recipe(config))
+    assert "ana" not in path.read_text() and "betas" not in path.read_text()
+    assert TrainConfig.load(path, ["person=ana", "name=run"]) == config
+
+
+def results(likeness: dict[str, list[float]], copying: float = 0.0) -> list[Result]:
+    return [
+        Result(variant, f"p{place}", 0, 10.0 * (1 + number), {"likeness": value, "copying": copying})
+        for number, (variant, values) in enumerate(likeness.items())
+        for place, value in enumerate(values)
+    ]
+
+
+def test_the_table_is_over_people_and_paired() -> None:
+    found = results({"one": [0.1, 0.5, 0.3], "two": [0.2, 0.6]})
+    # A second seed of the first person counts as the same person.
+    found.append(Result("two", "p0", 1, 20.0, {"likeness": 0.4, "copying": 0.0}))
+    variants = [Variant(name="one"), Variant(name="two", question="Why?"), Variant(name="not yet")]
+    one, two = tabulate(found, variants, {"dark": {"p0", "p1"}, "light": {"p2"}, "old": {"p1", "p2"}})
+    assert one["measures"]["likeness"]["mean"] == pytest.approx(0.3)
+    assert one["measures"]["likeness"]["difference"] is None
+    assert one["worst_group"] == {"likeness": pytest.approx(0.3), "group": "dark"}
+    assert two["people"] == 2 and two["question"] == "Why?"
+    assert two["measures"]["likeness"]["mean"] == pytest.approx(0.45)
+    assert two["measures"]["likeness"]["difference"] == pytest.approx((0.2 + 0.1) / 2)
+    interval = two["measures"]["likeness"]["difference_interval_95"]
+    assert interval["low"] == pytest.approx(0.1) and interval["high"] == pytest.approx(0.2)
+    assert two["times_first"] == pytest.approx(2.0)
+    json.dumps([one, two], allow_nan=False)
+    lines = markdown([one, two]).splitlines()
+    assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
+    assert lines[3].startswith("| two | 2 | 0.45 (") and "+0.15" in lines[3] and "2.00 x" in lines[3]
+
+
+def test_the_best_variant_does_not_copy() -> None:
+    rows = tabulate(
+        [*results({"one": [0.3]}), *results({"two": [0.9]}, copying=0.5), *results({"three": [0.4]}, copying=0.1)],
+        [Variant(name=name) for name in ("one", "two", "three")],
+        {},
+    )
+    assert choose(rows, 0.15) == "three"
+
+
+def test_two_people_are_cells_of_their_own(v_base: Path, person: Person, tmp_path: Path) -> None:
+    other = make_person(tmp_path / "people" / "quentin")
+    found = cells(TWO, base(v_base), [person, other], 1, "")
+    assert [(cell.person.name, cell.variant) for cell in found] == [
+        (name, variant) for name in ("zebulon", "quentin") for variant in ("as it is", "faster")
+    ]
