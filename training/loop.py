@@ -26,7 +26,7 @@ from likeness.errors import LikenessError
 from training import checkpoint, samples, tracking
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
-from training.data import Batch
+from training.data import Batch, joined
 from training.metrics import Meter
 from training.objective import Losses, losses, timestep_positions
 from training.optim import make_optimizer, make_schedule
@@ -145,7 +145,7 @@ class Loop:
         if parts.prior is not None:
             batches.append(parts.prior.batch(step, self._share(self.config.prior_slots, round_)))
         count, schedule = len(batches[0].prompts), parts.family.schedule
-        latents, noise, quantiles = (t.to(device) for t in _joined(batches))
+        latents, noise, quantiles = (t.to(device) for t in joined(batches))
         size = (latents.shape[-2], latents.shape[-1])
         timesteps = schedule.timesteps(timestep_positions(quantiles, settings.timesteps), size)
         noisy, target = schedule.add_noise(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
@@ -157,7 +157,11 @@ class Loop:
         prompts = [prompt for batch in batches for prompt in batch.prompts]
         prediction = self.model(noisy, timesteps, *self._conditioning(prompts, self._framing(batches)))
         masks = batches[0].masks.to(device)
-        return losses(settings, schedule, prediction, target, timesteps[:count], masks), timesteps[:count]
+        cost = losses(settings, schedule, prediction, target, timesteps[:count], masks)
+        if parts.identity is not None:
+            points = batches[0].points.to(device)
+            cost = parts.identity.add(cost, prediction[:count], noisy[:count], timesteps[:count], points)
+        return cost, timesteps[:count]
 
     def _conditioning(
         self, prompts: list[str], framing: Mapping[str, Tensor]
@@ -275,13 +279,6 @@ class Loop:
             return asked
         flag = torch.tensor([float(asked)], device=self.accelerator.device)
         return bool(self.accelerator.reduce(flag, "sum").item() > 0)
-
-
-def _joined(batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents, noise and quantiles of several batches, one after the other."""
-    columns = ((batch.latents, batch.noise, batch.quantiles) for batch in batches)
-    latents, noise, quantiles = (torch.cat(column) for column in zip(*columns, strict=True))
-    return latents, noise, quantiles
 
 
 def _due(done: int, every: int, steps: int) -> bool:
