@@ -24,6 +24,7 @@ from tqdm import tqdm
 from likeness import adapter
 from likeness.errors import LikenessError
 from training import checkpoint, samples, tracking
+from training.averaging import Moments
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
 from training.data import Batch, joined
@@ -31,7 +32,7 @@ from training.metrics import Meter
 from training.objective import Losses, losses, timestep_positions
 from training.optim import make_optimizer, make_schedule
 from training.samples import Samples
-from training.setup import Parts
+from training.setup import Parts, check_split
 from training.signals import Interrupted, StopRequest
 
 
@@ -54,9 +55,10 @@ class Loop:
         ema = config.dreambooth.ema
         averaged = config.method == "dreambooth" and ema.enabled
         self.ema = EMAModel(self.parameters, decay=ema.decay) if averaged else None
+        self.moments = Moments(config.averaging, parts.family, folder) if config.averaging.last else None
         self.meter = Meter(parts.family.schedule.num_train_timesteps)
         for slots, key in ((config.batch_size, "batch_size"), (config.prior_slots, "objective.prior.batch_size")):
-            _check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
+            check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
         self.model, self.stepper = accelerator.prepare(parts.model, self.optimizer)
 
     def restore(self, saved: Checkpoint) -> None:
@@ -92,6 +94,8 @@ class Loop:
                 self.done += 1
                 bar.update()
                 self._log(gradient_norm)
+                if self.moments is not None and main:
+                    self.moments.keep(self.done)
                 self._look()
                 stopping = self._agreed(stop.asked)
                 self.ended = self.done == steps or (self._is_candidate() and self._seen_enough())
@@ -108,7 +112,8 @@ class Loop:
             self.ema.copy_to(self.parameters)
         self.parts.model.eval()
         try:
-            yield
+            with nullcontext() if self.moments is None else self.moments.averaged(self.done):
+                yield
         finally:
             self.parts.model.train()
             if self.ema is not None:
@@ -270,8 +275,9 @@ class Loop:
             },
         )
         checkpoint.save(self.folder / "checkpoints", moment, self.config.checkpoint.keep)
-        if self.parts.selector is not None:
-            self.parts.selector.prune(checkpoint.steps_saved(self.folder / "checkpoints"))
+        for kept in (self.parts.selector, self.moments):
+            if kept is not None:
+                kept.prune(checkpoint.steps_saved(self.folder / "checkpoints"))
 
     def _agreed(self, asked: bool) -> bool:
         """Whether any process was asked to stop: a signal may reach one of them a step before the others."""
@@ -283,11 +289,3 @@ class Loop:
 
 def _due(done: int, every: int, steps: int) -> bool:
     return every > 0 and (done % every == 0 or done == steps)
-
-
-def _check_split(slots: int, key: str, processes: int, rounds: int) -> None:
-    if slots % (processes * rounds):
-        raise LikenessError(
-            f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
-            f"Use a multiple of {processes * rounds}",
-        )

@@ -88,18 +88,7 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     _free(family, keep_text=config.trains_text, keep_vae=bool(drawn) or looker is not None)
     dtype = DTYPES[config.mixed_precision]
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
-    model = make_trainable(
-        family,
-        config.method,
-        config.lora,
-        config.dreambooth,
-        config.seed,
-        dtype,
-        config.gradient_checkpointing,
-        config.pivotal,
-    )
-    if config.objective.least_rank is not None and config.method == "lora":
-        RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
+    model = _trainable(config, family, dtype)
     identity = _identity(config, family, looker, accelerator) if looker is not None else None
     digest, digests = _data_digest(seen["train"]), sorted({row["digest"] for row in [*kept, *unused]})
     largest = max(width for width, _ in buckets)
@@ -124,6 +113,23 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
 def subject(config: TrainConfig) -> str:
     """The words for the person: "sks person"."""
     return f"{config.trigger_words} {config.class_word}".strip()
+
+
+def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Trained:
+    """The base with what learns in it."""
+    model = make_trainable(
+        family,
+        config.method,
+        config.lora,
+        config.dreambooth,
+        config.seed,
+        dtype,
+        config.gradient_checkpointing,
+        config.pivotal,
+    )
+    if config.objective.least_rank is not None and config.method == "lora":
+        RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
+    return model
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:
@@ -236,6 +242,15 @@ def _prompts(
     prompts |= set(prior.all_prompts()) if prior else set()
     prompts |= set(evaluation.prompts) if evaluation else set()
     return prompts.union(*([*one.prompts, one.negative] for one in drawn))
+
+
+def check_split(slots: int, key: str, processes: int, rounds: int) -> None:
+    """Raises LikenessError when processes and accumulation rounds cannot share a step's slots equally."""
+    if slots % (processes * rounds):
+        raise LikenessError(
+            f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
+            f"Use a multiple of {processes * rounds}",
+        )
 
 
 def _free(family: Family, keep_text: bool, keep_vae: bool) -> None:
