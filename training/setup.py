@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from likeness import resources
+from likeness import licences, resources
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, world
-from likeness.families import Family, load_family
+from likeness.families import Family, licence_of, load_family
 from likeness.person import Person
 from training.cache import Encodings, Texts
 from training.class_images import class_portraits
@@ -62,7 +62,8 @@ class Parts:
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
     """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
-    family = load_family(resources.base(config.base), torch.float32, accelerator.device)
+    _check_licence(config, accelerator)
+    family = load_family(resources.base(config.base), torch.float32, accelerator.device, config.revision)
     _check_objective(config, family)
     buckets = config.data.buckets(family.resolution)
     sizes = [portrait_size(shape, width) for width, shape in buckets]
@@ -130,6 +131,13 @@ def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Train
     if config.objective.least_rank is not None and config.method == "lora":
         RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
     return model
+
+
+def _check_licence(config: TrainConfig, accelerator: Accelerator) -> None:
+    """Tells the base's licence. Raises LikenessError, before the base is fetched, for one that must be accepted."""
+    licence = licence_of(config.base, config.revision)
+    accelerator.print(f"base: {config.base}, licence: {licence}")
+    licences.check(licence, config.accept_license, config.base)
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:
