@@ -127,18 +127,17 @@ def people_in(folder: Path) -> list[Person]:
     return [Person.open(path) for path in inside]
 
 
-def render_missing(people: Sequence[Person], adapter: str | None, count: int) -> None:
+def render_missing(people: Sequence[Person], adapter: str | None, count: int, accept_license: bool = False) -> None:
     """Draws `count` headshots in the first style of everybody whose adapter has none yet; who has no adapter is passed over."""
     from inference.headshots import RenderRequest, render
     from inference.renderer import Renderer
 
-    for person in people:
-        if not person.adapter_folders():
-            continue
+    for person in (one for one in people if one.adapter_folders()):
         chosen = person.adapter(adapter)
         if not load_renders(person, chosen):
             info = read_info(chosen)
-            render(person, RenderRequest(count=count), Renderer(info.base if info else "pocket", chosen), chosen)
+            renderer = Renderer(info.base if info else "pocket", chosen, accept_license=accept_license)
+            render(person, RenderRequest(count=count), renderer, chosen)
 
 
 def _portraits(people: Sequence[Person]) -> dict[str, list[Path]]:

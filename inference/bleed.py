@@ -26,7 +26,13 @@ _ONE, _TWO = "a headshot of a {}", "a photo of two people"
 
 
 def bleed(
-    adapter: Path, examiner: Examiner, count: int, seed: int, base: str | None = None, sampling: Sampling | None = None
+    adapter: Path,
+    examiner: Examiner,
+    count: int,
+    seed: int,
+    base: str | None = None,
+    sampling: Sampling | None = None,
+    accept_license: bool = False,
 ) -> list[dict[str, Any]]:
     """One record a prompt: likeness drawn by the base alone and with the adapter, and the rise with its 95% interval.
 
@@ -40,8 +46,10 @@ def bleed(
     prompts = (_ONE.format(info.class_word or "person"), _TWO)
     jobs = [RenderJob(prompt, "", seed + number) for prompt in prompts for number in range(count)]
     # One after the other: two large bases may not fit side by side.
-    alone = _likenesses(Renderer(base or info.base).render(jobs, sampling), examiner)
-    loaded = _likenesses(Renderer(base or info.base, adapter).render(jobs, sampling), examiner)
+    alone, loaded = (
+        _likenesses(Renderer(base or info.base, chosen, accept_license=accept_license).render(jobs, sampling), examiner)
+        for chosen in (None, adapter)
+    )
     return [
         _record(prompt, alone[start : start + count], loaded[start : start + count], seed)
         for prompt, start in zip(prompts, (0, count), strict=True)

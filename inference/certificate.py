@@ -48,6 +48,8 @@ class CertificateSettings(Settings):
     bleed: int = Field(0, ge=0)
     """Pictures drawn a prompt, with and without the adapter, to see whether it draws the person unasked; 0: not looked at, for
     it takes as long as a render and needs the base."""
+    accept_license: bool = False
+    """Of the base, where the bleed is looked at and its licence is not open."""
     clip: str | None = None
     """A CLIP model's folder or Hub id, to score how well pictures fit their prompts; none ships."""
     seed: int = Field(0, ge=0)
@@ -85,7 +87,11 @@ def certify(
     report["checkpoint_chosen_by"] = info.selection.recogniser if info and info.selection else None
     report["yield"] = candidate_yield(renders)
     report["prompt"] = prompt_following.summary(followed, shots, settings.clip, settings.seed)
-    report["bleed"] = bleed(adapter, examiner, settings.bleed, settings.seed) if settings.bleed else None
+    report["bleed"] = (
+        bleed(adapter, examiner, settings.bleed, settings.seed, accept_license=settings.accept_license)
+        if settings.bleed
+        else None
+    )
     report["each"] = [_each(*row) for row in zip(shots, examined, followed, strict=True)]
     report["cannot_tell"] = _cannot_tell(report)
     scores = {"own": examiner.own_cosines().tolist(), "others": impostors}

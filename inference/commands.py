@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
+LicenceOption = Annotated[
+    bool, typer.Option("--accept-license", help="You have read the base's licence, and may use it.")
+]
 GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
     "copying, setting, likeness."
@@ -59,6 +62,7 @@ def render(
     fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
+    accept_license: LicenceOption = False,
     light: SlotOption = None,
     background: SlotOption = None,
     outfit: SlotOption = None,
@@ -83,7 +87,7 @@ def render(
     request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    chosen = Choice(given, base, weight, device, variant or ("fast" if fast else None), references)
+    chosen = Choice(given, base, weight, device, variant or ("fast" if fast else None), references, accept_license)
     _render(person, request, chosen)
 
 
@@ -93,6 +97,7 @@ def certify(
     recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
     bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
     clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
+    accept_license: LicenceOption = False,
 ) -> None:
     """Measure an adapter's headshots against the held-out selfies: likeness, copying, what changed, how many are good."""
     from rich.console import Console
@@ -104,7 +109,9 @@ def certify(
     person = Person.open(folder)
     person.require_consent()
     chosen = person.adapter(adapter)
-    settings = certificate.CertificateSettings.parse({"bleed": bleed, "clip": clip, **_named(recogniser)})
+    settings = certificate.CertificateSettings.parse(
+        {"bleed": bleed, "clip": clip, "accept_license": accept_license, **_named(recogniser)}
+    )
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the selfies and the cohort", total=None)
 
@@ -124,6 +131,7 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
     render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
+    accept_license: LicenceOption = False,
 ) -> None:
     """Compare how well headshots serve groups of people, by labels that are given; nothing is guessed from faces."""
     from rich.console import Console
@@ -134,7 +142,7 @@ def audit(
 
     settings = AuditSettings.parse({"adapter": adapter, **_named(recogniser)})
     if render:
-        render_missing(people_in(folder), adapter, render)
+        render_missing(people_in(folder), adapter, render, accept_license)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Looking at the cohort", total=None)
 
@@ -215,6 +223,7 @@ class Choice:
     device: str | None
     variant: str | None
     references: int
+    accept_license: bool
 
 
 def _renderer(person: Person, chosen: Choice) -> Renderer:
@@ -234,7 +243,15 @@ def _renderer(person: Person, chosen: Choice) -> Renderer:
     if chosen.references:
         family.reference_arguments([])  # a family that takes none is told before faces are looked for
         photos = choose(person, chosen.adapter, chosen.references)
-    return Renderer(base, chosen.adapter, chosen.device, weight=chosen.weight, variant=variant, references=photos)
+    return Renderer(
+        base,
+        chosen.adapter,
+        chosen.device,
+        weight=chosen.weight,
+        variant=variant,
+        references=photos,
+        accept_license=chosen.accept_license,
+    )
 
 
 def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
@@ -249,6 +266,7 @@ def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)
         renderer = _renderer(person, chosen)
+        console.print(f"base: {renderer.base}, licence: {renderer.family.licence}", highlight=False, soft_wrap=True)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, description="Drawing", completed=done, total=total)

@@ -16,10 +16,11 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from likeness.adapter import AdapterInfo, load_into
+from likeness import licences
+from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
 from likeness.errors import LikenessError
-from likeness.families import Recipe, family_class, load_family
+from likeness.families import Recipe, family_class, licence_of, load_family
 from likeness.families.variant import Variant
 from likeness.quiet import quiet
 from likeness.randomness import normal
@@ -85,15 +86,20 @@ class Renderer:
         weight: float = 1.0,
         variant: Variant | None = None,
         references: Sequence[ReferencePhoto] = (),
+        accept_license: bool = False,
     ) -> None:
         """Load everything; `device` and `dtype` are the best of this machine by default.
 
-        Raises LikenessError when the base is not there, the adapter does not belong to it, or it takes no references.
+        A base on the Hub is the very commit that the adapter was trained on, where that is the base's own. Raises
+        LikenessError when the base is not there, the adapter does not belong to it, it takes no references, or its licence
+        must be accepted.
         """
         base = variant.base or base if variant else base
+        revision = _revision(base, adapter)
+        licences.check(licence_of(base, revision), accept_license, base)
         self.device = device or best_device()
-        self.dtype = dtype or (family_class(base).half if self.device.startswith("cuda") else torch.float32)
-        self.family = load_family(base, self.dtype)
+        self.dtype = dtype or (family_class(base, revision).half if self.device.startswith("cuda") else torch.float32)
+        self.family = load_family(base, self.dtype, revision=revision)
         self.base = base
         self.weight = weight
         self.references = tuple(references)
@@ -159,6 +165,11 @@ class Renderer:
             )
         else:
             raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
+
+
+def _revision(base: str, adapter: Path | None) -> str | None:
+    info = read_info(adapter) if adapter is not None else None
+    return info.revision or None if info is not None and info.base == base else None
 
 
 def initial_latents(seed: int, shape: tuple[int, int, int]) -> Tensor:

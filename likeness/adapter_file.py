@@ -50,6 +50,9 @@ class AdapterInfo(Settings):
     resolution: int
     versions: dict[str, str] = {}
     licence: str = ""
+    """Of the base."""
+    revision: str = ""
+    """The base's commit hash on the Hub; empty where it came from a folder."""
     created: str = ""
     """ISO 8601. Not in the weights file's header, so that equal weights are equal files."""
     tokens: list[str] = []

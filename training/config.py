@@ -24,6 +24,7 @@ from training.tracking import TrackingSettings
 
 _MAY_CHANGE = (
     "person",
+    "accept_license",
     "steps",
     "checkpoint",
     "tracking",
@@ -42,6 +43,10 @@ class TrainConfig(Settings):
     """Their folder, such as people/ana."""
     base: str = "pocket"
     """ "pocket", a folder in diffusers layout, or a Hub id."""
+    revision: str | None = None
+    """Of a Hub id: a commit's hash, a branch or a tag; none means the newest. The adapter records the hash."""
+    accept_license: bool = False
+    """To be set by who has read the base's licence, where that is not open to everybody."""
     name: str = ""
     """Of the run and the adapter; empty means one made of base and method, such as pocket-lora."""
     method: Literal["lora", "dreambooth"] = "lora"

@@ -171,6 +171,7 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, selection: Select
         resolution=parts.resolution,
         versions={name: version(name) for name in packages},
         licence=parts.family.licence,
+        revision=parts.family.revision,
     )
     # A LoRA is small and stays exact; a whole denoiser is written as it would be rendered.
     exact = is_lora or DTYPES[config.mixed_precision] is torch.float32

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from likeness import resources
+from likeness import licences, resources
 from likeness.errors import LikenessError
-from likeness.families import Family, load_family
+from likeness.families import Family, licence_of, load_family
 from likeness.person import Person
 from training.cache import Encodings, Texts
 from training.class_images import class_portraits
@@ -57,7 +57,8 @@ class Parts:
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
     """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
-    family = load_family(resources.base(config.base), torch.float32, accelerator.device)
+    _check_licence(config, accelerator)
+    family = load_family(resources.base(config.base), torch.float32, accelerator.device, config.revision)
     _check_objective(config, family)
     buckets = config.data.buckets(family.resolution)
     sizes = [portrait_size(shape, width) for width, shape in buckets]
@@ -101,6 +102,13 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
 def subject(config: TrainConfig) -> str:
     """The words for the person: "sks person"."""
     return f"{config.trigger_words} {config.class_word}".strip()
+
+
+def _check_licence(config: TrainConfig, accelerator: Accelerator) -> None:
+    """Tells the base's licence. Raises LikenessError, before the base is fetched, for one that must be accepted."""
+    licence = licence_of(config.base, config.revision)
+    accelerator.print(f"base: {config.base}, licence: {licence}")
+    licences.check(licence, config.accept_license, config.base)
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "family_class",
     "family_named",
     "family_of",
+    "licence_of",
     "load_family",
 ]
 
@@ -61,6 +62,12 @@ def family_named(name: str) -> type[Family]:
 def family_class(base: str, revision: str | None = None) -> type[Family]:
     """The family of a base ("pocket", a folder or a Hub id). Raises LikenessError as `load_family` does."""
     return family_of(source.pipeline_class_name(source.locate(base, revision, torch.float16)))
+
+
+def licence_of(base: str, revision: str | None = None) -> str:
+    """The licence of a base, before any weights are fetched or read. Raises LikenessError as `load_family` does."""
+    folder = source.glance(base, revision)
+    return family_of(source.pipeline_class_name(folder)).licence_of(folder)
 
 
 def load_family(

@@ -226,10 +226,20 @@ class Family(ABC):
         """`hash` of the base that is loaded here."""
         return source.weights_hash(self.folder / self.denoiser_folder)
 
+    @classmethod
+    def licence_of(cls, folder: Path) -> str:
+        """The licence that the model card in a base's folder declares, else the family's usual one."""
+        return source.licence(folder, cls.default_licence)
+
     @property
     def licence(self) -> str:
-        """The licence that the base's model card declares, else the family's usual one."""
-        return source.licence(self.folder, self.default_licence)
+        """`licence_of` the base that is loaded here."""
+        return self.licence_of(self.folder)
+
+    @property
+    def revision(self) -> str:
+        """The Hub's commit hash of the base that is loaded here; empty for a folder of one's own."""
+        return source.commit(self.folder)
 
     @property
     def recipe(self) -> Recipe:

@@ -51,11 +51,11 @@ class Flux2Klein(FlowFamily):
         self.vae_factor: int = 2 ** len(self.parts["vae"].config.block_out_channels)
         """Pixels to a folded latent, along one side."""
 
-    @property
-    def licence(self) -> str:
+    @classmethod
+    def licence_of(cls, folder: Path) -> str:
         """As the base class; the 9B, known by its wider encoder, is not for business."""
-        four = int(self._config["joint_attention_dim"]) <= 3 * 2560
-        return source.licence(self.folder, self.default_licence if four else "flux-non-commercial-license")
+        four = int(source.part_config(folder, cls.denoiser_folder)["joint_attention_dim"]) <= 3 * 2560
+        return source.licence(folder, cls.default_licence if four else "flux-non-commercial-license")
 
     @property
     def recipe(self) -> Recipe:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from likeness.quiet import quiet
 from likeness.yaml12 import YamlError, parse_yaml
 
 MODEL_INDEX = "model_index.json"
+CARD = "README.md"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 # Stable Diffusion's safety checker is as large as the text encoder and blackens pictures it dislikes: never loaded.
@@ -50,14 +53,43 @@ def pipeline_options(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in index.items() if not key.startswith("_") and not is_part(value)}
 
 
+def part_config(folder: Path, part: str) -> dict[str, Any]:
+    """The configuration of a part, such as "transformer". Raises LikenessError when it cannot be read."""
+    return _described(folder / part / "config.json", "diffusers configuration")
+
+
 def _model_index(folder: Path) -> dict[str, Any]:
-    path = folder / MODEL_INDEX
+    return _described(folder / MODEL_INDEX, "diffusers model index")
+
+
+def _described(path: Path, kind: str) -> dict[str, Any]:
     try:
         with files.explained(path, "cannot be read"):
             index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return index | {"_class_name": index["_class_name"]}
     except (ValueError, KeyError, TypeError) as error:
-        raise LikenessError("is not a diffusers model index", "Copy the base model anew", path) from error
+        raise LikenessError(f"is not a {kind}", "Copy the base model anew", path) from error
+
+
+def glance(base: str, revision: str | None = None) -> Path:
+    """The folder with what describes `base`: its card, its index and configurations. The Hub is asked for no weights.
+
+    Raises LikenessError as `locate` does.
+    """
+    found = resources.base(base)
+    if Path(found).is_dir():
+        return Path(found)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(found, revision=revision, allow_patterns=[CARD, MODEL_INDEX, "*/config.json"]))
+    except Exception as error:  # offline, gated, misspelt: the message says which
+        raise _not_given(found, error) from error
+
+
+def commit(folder: Path) -> str:
+    """The Hub's commit hash (40 hex digits) that `folder` is a snapshot of; empty for a folder of one's own."""
+    return folder.name if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) else ""
 
 
 def load_parts(folder: Path, pipeline_class: str, dtype: torch.dtype, device: str | torch.device) -> dict[str, Any]:
@@ -105,8 +137,11 @@ def weights_hash(folder: Path) -> str:
 
 
 def licence(folder: Path, default: str) -> str:
-    """The licence in the front matter of the model card (README.md), `default` when it declares none."""
-    card = folder / "README.md"
+    """The licence in the front matter of the model card (README.md), `default` when it declares none.
+
+    One that the Hub has no word for is declared there as "other", with its name beside it.
+    """
+    card = folder / CARD
     if not card.is_file():
         return default
     parts = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
@@ -114,7 +149,10 @@ def licence(folder: Path, default: str) -> str:
         front = parse_yaml(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
     except YamlError:
         return default
-    return str(front.get("license") or default) if isinstance(front, dict) else default
+    if not isinstance(front, dict):
+        return default
+    declared = front.get("license")
+    return str((front.get("license_name") if declared == "other" else None) or declared or default)
 
 
 def _fetch(base: str, revision: str | None, dtype: torch.dtype) -> Path:
@@ -131,9 +169,12 @@ def _fetch(base: str, revision: str | None, dtype: torch.dtype) -> Path:
             )
         except Exception as error:  # noqa: BLE001 - offline, gated, misspelt, no such variant: the message says which
             failure = failure or error
+    raise _not_given(base, failure) from failure
+
+
+def _not_given(base: str, failure: Exception | None) -> LikenessError:
     what = f"no folder has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
-    remedy = "Check the spelling and the connection, or download it and give its folder"
-    raise LikenessError(what, remedy, base) from failure
+    return LikenessError(what, "Check the spelling and the connection, or download it and give its folder", base)
 
 
 def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
