@@ -41,10 +41,10 @@ class CertificateSettings(Settings):
     recogniser: str = REPORTING
     """A name or the path of a manifest; best one that did not choose the pictures."""
     false_accepts: float = Field(0.05, ge=0, lt=1)
-    """Share of other people's photographs that the verification threshold lets through: with 4 of each of some 17 people, less
+    """Share of other people's photographs that the verification threshold lets through: with 2 of each of 47 people, less
     than 1 in 20 is told from none too badly to be aimed at."""
-    photos_of_others: int = Field(4, ge=1)
-    """Of each person of the cohort; each takes a fifth of a second."""
+    photos_of_others: int = Field(2, ge=1)
+    """Of each person of the cohort; each takes an eighth of a second. More people tell more than more of each."""
     bleed: int = Field(0, ge=0)
     """Pictures drawn a prompt, with and without the adapter, to see whether it draws the person unasked; 0: not looked at, for
     it takes as long as a render and needs the base."""

@@ -41,7 +41,7 @@ class Shot:
 def load_selfies(person: Person, adapter: Path) -> Selfies:
     """The photographs that the adapter's portraits were cut from.
 
-    A photograph counts as held out when it is in every set of portraits of the adapter's resolution. Raises LikenessError
+    A photograph counts as held out when it is in every set of portraits of the adapter's resolution, or was left out. Raises LikenessError
     when there is none, or a photograph is gone or was changed since.
     """
     info = read_info(adapter)
@@ -63,7 +63,8 @@ def load_selfies(person: Person, adapter: Path) -> Selfies:
         photos.append((name, np.asarray(load_photo(path))))
     selecting = set(info.selection.photos) if info.selection else set()
     chose = frozenset(name for name, digest in digests.items() if digest in selecting)
-    held_out = frozenset(name for name, found in splits.items() if found == {"held-out"})
+    untrained = set(info.held_out)
+    held_out = frozenset(n for n, found in splits.items() if found == {"held-out"} or digests[n] in untrained)
     return Selfies(photos, held_out - chose, chose)
 
 

@@ -83,7 +83,8 @@ class Scorecard:
         others = self._cohort(but=person.name)
         impostors = [examiner.reference.raw(vector) for vectors in others for vector in vectors]
         accepted_above = threshold(impostors, _FALSE_ACCEPTS).value
-        pictures = Renderer(info.base, adapter).stream(jobs, self.settings.sampling)
+        # Whoever trained on the base a moment ago has accepted its licence.
+        pictures = Renderer(info.base, adapter, accept_license=True).stream(jobs, self.settings.sampling)
         found = []
         for picture in pictures:
             rgb = np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))

@@ -44,6 +44,7 @@ __all__ = [
     "load_adapter_state",
     "load_into",
     "lora_file",
+    "lora_layers",
     "read_info",
     "save",
     "unfreeze",
@@ -175,7 +176,8 @@ def _trainable(family: Family) -> dict[str, nn.Parameter]:
     }
 
 
-def _lora_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
+def lora_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Path and layer of every LoRA layer that `inject` put into a module."""
     from peft.tuners.lora import LoraLayer
 
     for name, layer in module.named_modules():
@@ -184,7 +186,7 @@ def _lora_layers(module: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _draw_a(folder: str, module: nn.Module, seed: int) -> None:
-    for name, layer in _lora_layers(module):
+    for name, layer in lora_layers(module):
         a: Tensor = layer.lora_A[PEFT_NAME].weight.data
         bound = 1 / math.sqrt(a[0].numel())
         drawn = rng(seed, "lora-init", folder, name).uniform(-bound, bound, tuple(a.shape))
@@ -196,7 +198,7 @@ def _lora_bytes(family: Family, info: AdapterInfo, dtype: torch.dtype) -> bytes:
     tensors: dict[str, Tensor] = {}
     settings: dict[str, Any] = {}
     for folder, module in _trained_parts(family).items():
-        if not any(_lora_layers(module)):  # new words alone are trained in it
+        if not any(lora_layers(module)):  # new words alone are trained in it
             continue
         tensors |= {f"{folder}.{key}": t.to("cpu", dtype).contiguous() for key, t in _peft_state(module).items()}
         settings |= {f"{folder}.{key}": value for key, value in _peft_settings(module).items()}
@@ -213,7 +215,7 @@ def _peft_state(module: nn.Module) -> dict[str, Tensor]:
     from peft import get_peft_model_state_dict
 
     state: dict[str, Tensor] = get_peft_model_state_dict(module, adapter_name=PEFT_NAME, save_embedding_layers=False)
-    scales = {name: float(layer.scaling[PEFT_NAME]) for name, layer in _lora_layers(module)}
+    scales = {name: float(layer.scaling[PEFT_NAME]) for name, layer in lora_layers(module)}
 
     def scaled(key: str, tensor: Tensor) -> Tensor:
         name, is_b, _ = key.partition(".lora_B.")

@@ -39,10 +39,10 @@ from training.intake_report import contact_sheet, print_report
 from training.metrics import peak_memory
 from training.run import train
 
-PERSON = "p900015"
+PERSON = "p900000"
 STYLES = ("corporate", "warm-studio", "black-and-white", "outdoor", "office", "academic", "creative", "medical")
-SELFIES_OF_OTHERS = 4
-"""Enough to tell the others apart from the person; each costs a fifth of a second."""
+SELFIES_OF_OTHERS = 2
+"""Enough to tell 47 others apart from the person; each costs an eighth of a second."""
 CANDIDATES = 2
 """Drawn for each headshot that is kept."""
 SIZE, COLUMNS = 512, 8

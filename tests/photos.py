@@ -25,8 +25,27 @@ def selfies(person: Path) -> list[Path]:
     return sorted(person.glob("selfie_*.jpg"))
 
 
+def by_tone(each: int) -> list[Path]:
+    """So many people of every skin tone, where a test needs all tones but not all people."""
+    tones: dict[int, list[Path]] = {}
+    for person in people():
+        tones.setdefault(_identity(person)["skin_tone"], []).append(person)
+    return [person for _, alike in sorted(tones.items()) for person in alike[:each]]
+
+
 def wears_glasses(person: Path) -> bool:
-    return bool(json.loads((person / "person.json").read_text())["identity"]["glasses"])
+    return bool(_identity(person)["glasses"])
+
+
+def wears_rims(person: Path) -> bool:
+    """Glasses that are more than a thin wire."""
+    glasses = _identity(person)["glasses"]
+    return bool(glasses) and glasses[1] != "wire"
+
+
+def _identity(person: Path) -> dict[str, Any]:
+    identity: dict[str, Any] = json.loads((person / "person.json").read_text())["identity"]
+    return identity
 
 
 def pixels(path: Path) -> Pixels:

@@ -12,6 +12,7 @@ from likeness.adapter import LoraSettings
 from likeness.person import check_name
 from likeness.pivotal import PivotalSettings
 from likeness.settings import Settings
+from training.averaging import AveragingSettings
 from training.checkpoint import CheckpointSettings
 from training.data import DataSettings
 from training.evaluation import EvaluationSettings
@@ -73,7 +74,15 @@ class TrainConfig(Settings):
     evaluation: EvaluationSettings = EvaluationSettings()
     samples: SampleSettings = SampleSettings()
     selection: SelectionSettings = SelectionSettings()
+    averaging: AveragingSettings = AveragingSettings()
     tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _averages_products(self) -> TrainConfig:
+        if self.averaging.last and self.method == "lora" and self.lora.dora:
+            # DoRA divides by the length of W + B A, so that no product of means does what the mean of it did.
+            raise ValueError("averaging.last 0 with lora.dora")
+        return self
 
     @field_validator("name")
     @classmethod

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import torch
@@ -36,6 +36,9 @@ class DataSettings(Settings):
     """Width in px, or a list of widths; none means the base's own."""
     shape: Annotated[list[Shape], BeforeValidator(_listed), Field(min_length=1)] = ["square"]
     """Of the portraits, or a list of shapes: "portrait" is 4:5. Square is what most bases were trained on first."""
+    photos: int | None = Field(None, ge=1)
+    """At most so many selfies, drawn from those that are not held out; none means all. To compare numbers of them: three are
+    among the five, and five among the eight. The others report as held-out ones do."""
     crops: list[Crop] = Field(["full", "shoulders", "close"], min_length=1)
     flip: bool = False
     """Train on mirrored portraits as well. Off, because faces are not symmetric: a parting, a mole, a crooked smile would
@@ -67,6 +70,8 @@ class Example:
     """Digest of the selfie that it was cut from."""
     original: tuple[int, int] = (0, 0)
     """Height and width in px before it was scaled; 0 where nothing was."""
+    points: Tensor = field(default_factory=lambda: torch.full((5, 2), torch.nan))
+    """Eyes, nose tip and mouth corners in px of the portrait; NaN where nobody looked or no face was found."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Batch:
     originals: Tensor
     """Heights and widths in px before scaling, (B, 2) int64; 0 where nothing was scaled."""
     prompts: list[str]
+    points: Tensor
+    """Of the faces, (B, 5, 2) in px, NaN where unknown."""
 
 
 class Portraits:
@@ -137,6 +144,7 @@ class Sampler:
             masks=torch.stack([example.mask for *_, example, _ in drawn]),
             originals=torch.tensor([example.original for *_, example, _ in drawn]),
             prompts=[prompt for *_, prompt in drawn],
+            points=torch.stack([example.points for *_, example, _ in drawn]),
         )
 
     def place_dropout(self, step: int, slot: int) -> None:
@@ -187,3 +195,10 @@ class Sampler:
 
     def _key(self, stream: str, *counters: int) -> tuple[int, str, str, *tuple[int, ...]]:
         return self.seed, f"{self.role}-{stream}", self.identity, *counters
+
+
+def joined(batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, noise and quantiles of several batches, one after the other."""
+    columns = ((batch.latents, batch.noise, batch.quantiles) for batch in batches)
+    latents, noise, quantiles = (torch.cat(column) for column in zip(*columns, strict=True))
+    return latents, noise, quantiles

@@ -24,14 +24,15 @@ from tqdm import tqdm
 from likeness import adapter
 from likeness.errors import LikenessError
 from training import checkpoint, samples, tracking
+from training.averaging import Moments
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
-from training.data import Batch
+from training.data import Batch, joined
 from training.metrics import Meter
 from training.objective import Losses, losses, timestep_positions
 from training.optim import make_optimizer, make_schedule
 from training.samples import Samples
-from training.setup import Parts
+from training.setup import Parts, check_split
 from training.signals import Interrupted, StopRequest
 
 
@@ -54,9 +55,10 @@ class Loop:
         ema = config.dreambooth.ema
         averaged = config.method == "dreambooth" and ema.enabled
         self.ema = EMAModel(self.parameters, decay=ema.decay) if averaged else None
+        self.moments = Moments(config.averaging, parts.family, folder) if config.averaging.last else None
         self.meter = Meter(parts.family.schedule.num_train_timesteps)
         for slots, key in ((config.batch_size, "batch_size"), (config.prior_slots, "objective.prior.batch_size")):
-            _check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
+            check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
         self.model, self.stepper = accelerator.prepare(parts.model, self.optimizer)
 
     def restore(self, saved: Checkpoint) -> None:
@@ -92,6 +94,8 @@ class Loop:
                 self.done += 1
                 bar.update()
                 self._log(gradient_norm)
+                if self.moments is not None and main:
+                    self.moments.keep(self.done)
                 self._look()
                 stopping = self._agreed(stop.asked)
                 self.ended = self.done == steps or (self._is_candidate() and self._seen_enough())
@@ -108,7 +112,8 @@ class Loop:
             self.ema.copy_to(self.parameters)
         self.parts.model.eval()
         try:
-            yield
+            with nullcontext() if self.moments is None else self.moments.averaged(self.done):
+                yield
         finally:
             self.parts.model.train()
             if self.ema is not None:
@@ -145,7 +150,7 @@ class Loop:
         if parts.prior is not None:
             batches.append(parts.prior.batch(step, self._share(self.config.prior_slots, round_)))
         count, schedule = len(batches[0].prompts), parts.family.schedule
-        latents, noise, quantiles = (t.to(device) for t in _joined(batches))
+        latents, noise, quantiles = (t.to(device) for t in joined(batches))
         size = (latents.shape[-2], latents.shape[-1])
         timesteps = schedule.timesteps(timestep_positions(quantiles, settings.timesteps), size)
         noisy, target = schedule.add_noise(latents, noise, timesteps), schedule.target(latents, noise, timesteps)
@@ -157,7 +162,11 @@ class Loop:
         prompts = [prompt for batch in batches for prompt in batch.prompts]
         prediction = self.model(noisy, timesteps, *self._conditioning(prompts, self._framing(batches)))
         masks = batches[0].masks.to(device)
-        return losses(settings, schedule, prediction, target, timesteps[:count], masks), timesteps[:count]
+        cost = losses(settings, schedule, prediction, target, timesteps[:count], masks)
+        if parts.identity is not None:
+            points = batches[0].points.to(device)
+            cost = parts.identity.add(cost, prediction[:count], noisy[:count], timesteps[:count], points)
+        return cost, timesteps[:count]
 
     def _conditioning(
         self, prompts: list[str], framing: Mapping[str, Tensor]
@@ -266,8 +275,9 @@ class Loop:
             },
         )
         checkpoint.save(self.folder / "checkpoints", moment, self.config.checkpoint.keep)
-        if self.parts.selector is not None:
-            self.parts.selector.prune(checkpoint.steps_saved(self.folder / "checkpoints"))
+        for kept in (self.parts.selector, self.moments):
+            if kept is not None:
+                kept.prune(checkpoint.steps_saved(self.folder / "checkpoints"))
 
     def _agreed(self, asked: bool) -> bool:
         """Whether any process was asked to stop: a signal may reach one of them a step before the others."""
@@ -277,20 +287,5 @@ class Loop:
         return bool(self.accelerator.reduce(flag, "sum").item() > 0)
 
 
-def _joined(batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents, noise and quantiles of several batches, one after the other."""
-    columns = ((batch.latents, batch.noise, batch.quantiles) for batch in batches)
-    latents, noise, quantiles = (torch.cat(column) for column in zip(*columns, strict=True))
-    return latents, noise, quantiles
-
-
 def _due(done: int, every: int, steps: int) -> bool:
     return every > 0 and (done % every == 0 or done == steps)
-
-
-def _check_split(slots: int, key: str, processes: int, rounds: int) -> None:
-    if slots % (processes * rounds):
-        raise LikenessError(
-            f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
-            f"Use a multiple of {processes * rounds}",
-        )

@@ -49,6 +49,15 @@ class TimestepSettings(Settings):
     """Spread a step's samples evenly over the density (Kingma et al. 2021, arXiv 2107.00630): a steadier gradient."""
 
 
+class IdentitySettings(Settings):
+    """A recogniser's say on the picture behind the noise (training/identity.py)."""
+
+    weight: float = Field(0.0, ge=0)
+    """Of the term; 0 switches it off, which it is until an ablation shows what it does. It decodes pictures in every step."""
+    least_signal: float = Field(0.5, gt=0, le=1)
+    """Power of the picture in what the denoiser sees, below which a sample is left out: from there on the noise is the more."""
+
+
 class ObjectiveSettings(Settings):
     """The loss. Whether the network predicts epsilon, v or a flow's velocity is the base's to say."""
 
@@ -60,6 +69,10 @@ class ObjectiveSettings(Settings):
     background_floor: float = Field(0.2, gt=0, le=1)
     """Weight of what is not face, relative to the face; 1 weighs everything alike."""
     prior: PriorSettings = PriorSettings()
+    identity: IdentitySettings = IdentitySettings()
+    least_rank: int | None = Field(None, ge=1)
+    """Rank of a LoRA that learns from pure noise, rising to all of it without noise (training/rank_mask.py); none: always all.
+    Off until an ablation shows what it does: a plain LoRA draws with its full rank."""
 
 
 def timestep_positions(quantiles: Tensor, settings: TimestepSettings) -> Tensor:

@@ -108,6 +108,12 @@ def choose_held_out(digests: Sequence[str], share: float, seed: int) -> set[str]
     return set(draws[: max(1, round(share * len(draws)))])
 
 
+def choose_photos(digests: Sequence[str], count: int) -> set[str]:
+    """`count` of the photographs (all, where they are fewer): by their own draws, so that fewer are among more."""
+    draws = sorted(set(digests), key=lambda digest: (randomness.uniform(0, "photos", digest), digest))
+    return set(draws[:count])
+
+
 def _folder(person: Person, resolution: int, shape: Shape) -> Path:
     return person.prepared / (
         str(resolution) if shape == "square" else "{}x{}".format(*portrait_size(shape, resolution))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from accelerate import Accelerator
 
 from likeness import licences, resources
 from likeness.errors import LikenessError
+from likeness.faces import FaceFinder, world
 from likeness.families import Family, licence_of, load_family
 from likeness.person import Person
 from training.cache import Encodings, Texts
@@ -22,8 +24,10 @@ from training.config import TrainConfig
 from training.crops import Shape, portrait_size
 from training.data import Portraits, Sampler
 from training.evaluation import Evaluation
+from training.identity import IdentityLoss, Looker
 from training.model import FrozenBase, Trained, make_trainable
-from training.prepare import load_portraits, prepare
+from training.prepare import choose_photos, load_portraits, prepare
+from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
 
@@ -41,6 +45,7 @@ class Parts:
     texts: Texts
     person: Sampler
     prior: Sampler | None
+    identity: IdentityLoss | None
     evaluation: Evaluation | None
     samples: Samples | None
     selector: Selector | None
@@ -68,8 +73,10 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     with accelerator.main_process_first(), torch.no_grad():
         rows = [_rows(config, person, *bucket) for bucket in buckets]
         kept = [row for found in rows for row in found["held-out"]]
+        unused = [row for found in rows for row in found["left out"]]
         encodings = Encodings(family, person.cache)
-        train = [_encode(encodings, found["train"], config.data.flip) for found in rows]
+        looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
+        train = [_encode(encodings, found["train"], config.data.flip, looker) for found in rows]
         sampler, prior = _samplers(config, family, encodings, train, sizes)
         evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
         samples = _samples(config.samples, config, family, sizes[0])
@@ -79,9 +86,38 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         )
         drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
         texts = encodings.text(_prompts(sampler, prior, evaluation, drawn))
-    _free(family, keep_text=config.trains_text, keep_vae=bool(drawn))
+    _free(family, keep_text=config.trains_text, keep_vae=bool(drawn) or looker is not None)
     dtype = DTYPES[config.mixed_precision]
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
+    model = _trainable(config, family, dtype)
+    identity = _identity(config, family, looker, accelerator) if looker is not None else None
+    digest, digests = _data_digest(seen["train"]), sorted({row["digest"] for row in [*kept, *unused]})
+    largest = max(width for width, _ in buckets)
+    return Parts(
+        family,
+        model,
+        frozen,
+        texts,
+        sampler,
+        prior,
+        identity,
+        evaluation,
+        samples,
+        selector,
+        note,
+        largest,
+        digest,
+        digests,
+    )
+
+
+def subject(config: TrainConfig) -> str:
+    """The words for the person: "sks person"."""
+    return f"{config.trigger_words} {config.class_word}".strip()
+
+
+def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Trained:
+    """The base with what learns in it."""
     model = make_trainable(
         family,
         config.method,
@@ -92,16 +128,9 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         config.gradient_checkpointing,
         config.pivotal,
     )
-    digest, digests = _data_digest(seen["train"]), sorted({row["digest"] for row in kept})
-    largest = max(width for width, _ in buckets)
-    return Parts(
-        family, model, frozen, texts, sampler, prior, evaluation, samples, selector, note, largest, digest, digests
-    )
-
-
-def subject(config: TrainConfig) -> str:
-    """The words for the person: "sks person"."""
-    return f"{config.trigger_words} {config.class_word}".strip()
+    if config.objective.least_rank is not None and config.method == "lora":
+        RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
+    return model
 
 
 def _check_licence(config: TrainConfig, accelerator: Accelerator) -> None:
@@ -118,13 +147,21 @@ def _check_objective(config: TrainConfig, family: Family) -> None:
 
 
 def _rows(config: TrainConfig, person: Person, resolution: int, shape: Shape) -> dict[str, list[Mapping[str, Any]]]:
-    """The prepared portraits of the crops asked for, by split. Raises LikenessError when none are left to train on."""
+    """The prepared portraits of the crops asked for, by split; those of selfies beyond ``data.photos`` are "left out".
+
+    Raises LikenessError when none are left to train on.
+    """
     # Which photos are held out is a matter of the person, not of the run: so not by its seed.
     prepare(person, resolution, shape=shape)
     rows = [row for row in load_portraits(person, resolution, shape) if row["crop"] in config.data.crops]
     split: dict[str, list[Mapping[str, Any]]] = {
         name: [row for row in rows if row["split"] == name] for name in ("train", "held-out")
     }
+    split["left out"] = []
+    if config.data.photos is not None:
+        used = choose_photos([row["digest"] for row in split["train"]], config.data.photos)
+        split["left out"] = [row for row in split["train"] if row["digest"] not in used]
+        split["train"] = [row for row in split["train"] if row["digest"] in used]
     if not split["train"]:
         raise LikenessError(
             f"no portraits of the crops {', '.join(config.data.crops)} are left to train on",
@@ -134,9 +171,24 @@ def _rows(config: TrainConfig, person: Person, resolution: int, shape: Shape) ->
     return split
 
 
-def _encode(encodings: Encodings, rows: Iterable[Mapping[str, Any]], flip: bool) -> Portraits:
+def _encode(
+    encodings: Encodings, rows: Iterable[Mapping[str, Any]], flip: bool, looker: Looker | None = None
+) -> Portraits:
     sides = (False, True) if flip else (False,)
-    return Portraits([encodings.portrait(row, side) for row in rows for side in sides])
+    examples = []
+    for row, side in itertools.product(rows, sides):
+        example = encodings.portrait(row, side)
+        examples.append(example if looker is None else replace(example, points=looker.points(row, side)))
+    return Portraits(examples)
+
+
+def _identity(config: TrainConfig, family: Family, looker: Looker, accelerator: Accelerator) -> IdentityLoss:
+    """Raises LikenessError where the recogniser that trains would select as well, or finds no face on the portraits."""
+    if config.selection.enabled and config.selection.recogniser == "world":
+        what = "the recogniser of the identity loss would select the checkpoint too"
+        raise LikenessError(what, "Set selection.recogniser to dlib, or objective.identity.weight to 0")
+    device = accelerator.device
+    return IdentityLoss(config.objective.identity, family, looker.network.to(device), looker.target().to(device))
 
 
 def _samplers(
@@ -198,6 +250,15 @@ def _prompts(
     prompts |= set(prior.all_prompts()) if prior else set()
     prompts |= set(evaluation.prompts) if evaluation else set()
     return prompts.union(*([*one.prompts, one.negative] for one in drawn))
+
+
+def check_split(slots: int, key: str, processes: int, rounds: int) -> None:
+    """Raises LikenessError when processes and accumulation rounds cannot share a step's slots equally."""
+    if slots % (processes * rounds):
+        raise LikenessError(
+            f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
+            f"Use a multiple of {processes * rounds}",
+        )
 
 
 def _free(family: Family, keep_text: bool, keep_vae: bool) -> None:

@@ -26,7 +26,7 @@ def lab(rgb: Pixels) -> Floats:
 def black_and_white(rgb: Pixels) -> bool:
     """Whether a picture (height, width, 3) has next to no colour: a mean chroma under 5.
 
-    Measured: portraits of the cohort 9 at least; the pocket base's black and white, which is not quite without, 2.
+    Measured: pictures of the cohort 5.3 at least, those of dark skin before a grey wall; the pocket base's black and white, which is not quite without, 2.
     """
     values = lab(rgb)
     return bool(np.hypot(values[..., 1], values[..., 2]).mean() < _COLOURLESS)

@@ -18,13 +18,14 @@ from likeness.faces.face import Face
 from likeness.faces.geometry import similarity_transform
 
 COPIED_PIXELS = 0.90
-"""Correlation from which the pixels are a copy. Measured on the cohort: 1404 pairs of different photographs of one person reach
-0.85 at most; copies mirrored, cropped, recoloured, turned by 6 degrees, halved or in JPEG of quality 25, 0.94 at least."""
+"""Correlation from which the pixels are a copy. Measured on the cohort: of 5760 pairs of different pictures of one person two pass
+it (0.94, 0.93), both of two studio portraits in one pose and light; with a selfie 0.86 at most. Copies recoloured, cropped, enlarged,
+brightened or in JPEG of quality 30 have 0.94 at least, mirrored ones 0.915."""
 COPIED_SETTING = 0.90
-"""Correlation from which a background is a copy. Measured: 467 pairs of one person's photographs reach 0.87 at most; the
-background of one behind the person of another, 1.00."""
+"""Correlation from which a background is a copy. Measured: of 3628 pairs of one person's pictures four pass it, which were drawn
+before the same kind of wall or trees; the background of one behind the person of another has 1.00."""
 COPIED_FACE = 0.6
-"""Of `copy_score`. Measured: portraits of the person reach 0.49; crops and changes of light and hue 0.69 at least. Mirroring,
+"""Of `copy_score`. Measured: portraits of the person reach 0.46; crops and changes of light and hue 0.69 at least. Mirroring,
 loss of colour and strong JPEG move this recogniser as far as a new photograph does: there the pixels tell."""
 
 _SIDE = 48

@@ -23,7 +23,7 @@ RIGHT_EYE = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 37
 # fmt: on
 
 # Pitch that the line from forehead to chin reads on a face that looks straight ahead: the chin lies behind the forehead in
-# the mesh. Fitted on 234 synthetic photographs of known pose, within 10 degrees of level.
+# the mesh. Fitted on drawn pictures of known pose within 10 degrees of level; on the 48 people of the cohort it is 1.3 degrees off.
 _LEVEL_PITCH = -13.6
 
 

@@ -2,8 +2,8 @@
 glasses. Whatever else a prompt says is not checked, and says so by being absent.
 
 Colours are regions of lightness, chroma and hue in CIELAB, wide enough for light and shade, for which neighbours overlap: a
-navy suit may well pass for black. Measured on pictures of 18 drawn people, whose words are true: 21 studio backgrounds all agree
-with the name of their own colour, and never with that of another; 196 outfits in 89% with their own, and in 8% with another.
+navy suit may well pass for black. Measured on pictures of 48 drawn people, whose words are true: 192 studio backgrounds all agree
+with the name of their own colour, and 236 outfits in 96%.
 """
 
 import re
@@ -26,7 +26,7 @@ _PLAIN = 5.6
 evenly. Measured: studios 1.0 at most, and 6.6 as the pocket base draws them; offices, libraries and outdoors 5.7 at least. A room
 may well show a bare wall, and is not judged."""
 _RIM = 0.2
-"""Of `glasses_rim`: with glasses 0.29 at least, without 0.10 at most."""
+"""Of `glasses_rim`: without glasses 0.105 at most; wire rims are below it too, and some faint ones."""
 _LEAST_PIXELS = 200
 _BELOW_CHIN = 0.25
 """Of the face's size: where clothes begin."""

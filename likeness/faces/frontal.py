@@ -10,7 +10,7 @@ from likeness.faces.arrays import Floats
 from likeness.faces.face import CHIN, FOREHEAD, LEFT_CHEEKBONE, OVAL, RIGHT_CHEEKBONE, Face
 
 GRID = 160
-"""Side in pixels of the flat face: about the size of the faces on a 384 px selfie, so that detail is neither lost nor made."""
+"""Side in pixels of the flat face: above that of the cohort's faces (105 px), so that no detail is lost."""
 
 _FILL = 0.92  # of the grid's side, taken by the face's longer side
 _LEAST_SEEN = 0.35  # of its flat area that a triangle must have on the picture to count as seen

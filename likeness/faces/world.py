@@ -24,7 +24,7 @@ from likeness.settings import Settings
 # Eyes, nose tip and mouth corners as shares of the crop's side: ArcFace's template (Deng et al. 2019, arXiv:1801.07698) made
 # 8% smaller and moved up, so that the chin is on the crop.
 _TEMPLATE = ((0.355, 0.420), (0.645, 0.420), (0.5, 0.586), (0.382, 0.755), (0.618, 0.755))
-SIDE = 80
+SIDE = 64
 """Side of the shipped recogniser's crops, in pixels."""
 _SUPERSAMPLE = 4
 """Points along a crop's pixel that are averaged. Bilinear sampling alone would alias where a face is larger than the crop."""
@@ -184,7 +184,7 @@ class WorldEmbedder:
         if shrink < 1:
             rgb = np.asarray(cv2.resize(rgb, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8)
             points = (points + 0.5) * shrink - 0.5
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        pixels = torch.tensor(rgb).permute(2, 0, 1)[None].float() / 127.5 - 1
         with self._lock, torch.inference_mode():
             crop = align(pixels, torch.from_numpy(points)[None], self._network.side)
             return np.asarray(self._network(crop)[0].numpy(), np.float32)

@@ -51,6 +51,12 @@ class Schedule(Protocol):
     def target(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser should say of it."""
 
+    def noise_to_x0(self, prediction: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """The clean latents that follow from what the denoiser said of `noisy`."""
+
+    def signal(self, timesteps: Tensor) -> Tensor:
+        """Power of the picture in what the denoiser sees, (B,) float32 in [0, 1]: the square of what it is multiplied by."""
+
     def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """Min-SNR-gamma loss weight (B,) float32. Raises LikenessError where the weighting means nothing."""
 
@@ -119,6 +125,10 @@ class DiscreteSchedule:
             return (noisy - sigma * prediction) / signal
         return signal * noisy - sigma * prediction
 
+    def signal(self, timesteps: Tensor) -> Tensor:
+        """alpha_bar, (B,) float32."""
+        return self.alphas_cumprod.to(timesteps.device)[timesteps]
+
     def snr(self, timesteps: Tensor) -> Tensor:
         """alpha_bar / (1 - alpha_bar), (B,) float32; 0 at a zero terminal step."""
         alpha_bar = self.alphas_cumprod.to(timesteps.device)[timesteps]
@@ -168,6 +178,14 @@ class FlowSchedule:
     def target(self, x0: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The velocity from picture to noise, the same at every timestep."""
         return noise - x0
+
+    def noise_to_x0(self, prediction: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """The clean latents that follow from a velocity."""
+        return noisy - self._level(timesteps, noisy) * prediction
+
+    def signal(self, timesteps: Tensor) -> Tensor:
+        """(1 - t)^2, (B,) float32."""
+        return (1 - timesteps.float() / self.num_train_timesteps).square()
 
     def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """Raises LikenessError: the weighting balances epsilon's or v's share of each level, and a flow has neither."""

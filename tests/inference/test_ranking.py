@@ -43,7 +43,7 @@ def test_the_person_is_liker_than_others(judge: Judge) -> None:
     assert all(shot.faults == () for shot in own)
     own_likeness = [shot.likeness for shot in own if shot.likeness is not None]
     other_likeness = [shot.likeness for shot in others if shot.likeness is not None]
-    assert len(own_likeness) == 3 and min(own_likeness) > max(other_likeness)
+    assert len(own_likeness) == 4 and min(own_likeness) > max(other_likeness)
 
 
 def test_faults(judge: Judge) -> None:

@@ -53,7 +53,7 @@ def test_every_synthetic_person_is_found_once_whatever_the_skin_tone():
     for person in photos.people():
         for path in photos.selfies(person)[:2]:
             (face,) = FINDER.find(photos.pixels(path))
-            assert 90 < face.size < 250, path
+            assert 70 < face.size < 150, path
 
 
 def test_pose_follows_the_known_pose():

@@ -9,6 +9,7 @@ from PIL import Image
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, embedder
 from likeness.faces.arrays import Pixels
+from likeness.faces.copying import COPIED_FACE
 from likeness.faces.scorer import Scorer
 from likeness.images import load_photo
 from likeness.resources import assets, cohort_portraits
@@ -33,7 +34,7 @@ def portraits(name: str) -> list[Image.Image]:
 def test_the_person_is_liker_than_somebody_else_and_new_pictures_are_no_copies() -> None:
     own, other = scorer().read(portraits(PERSON)), scorer().read(portraits(OTHER))
     assert own.likeness > 0.6 and own.likeness > other.likeness + 0.4
-    assert own.copying < 0.15 and other.copying == 0
+    assert own.copying < COPIED_FACE / 2 and other.copying == 0  # of genuine portraits 99 in 100 are under that half
     assert own.faces == other.faces == 1
 
 

@@ -86,6 +86,17 @@ def test_a_longer_run_is_the_same_run_gone_on_with(v_base: Path, person: Person)
         train(config(v_base, person, steps=5))
 
 
+def test_fewer_selfies_are_among_more_and_the_others_are_held_out(v_base: Path, person: Person) -> None:
+    """Five photographs, one held out: of the four others three, then two, are trained on."""
+    seen = {}
+    for count in (2, 3, 9):
+        info = read_info(train(config(v_base, person, steps=1, name=f"of-{count}", data={"photos": count})))
+        assert info is not None
+        seen[count] = {files.sha256(path) for path in person.selfie_files()} - set(info.held_out)
+    assert [len(photos) for photos in seen.values()] == [2, 3, 4]
+    assert seen[2] < seen[3] < seen[9]
+
+
 def test_a_lost_adapter_is_written_again_from_the_last_checkpoint(v_base: Path, person: Person) -> None:
     adapter = train(config(v_base, person))
     whole = (adapter / WEIGHTS).read_bytes()

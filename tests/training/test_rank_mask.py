@@ -1,0 +1,79 @@
+"""Rank by timestep, against the formula and against a LoRA whose later directions were cut off by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from likeness import randomness
+from likeness.adapter import PEFT_NAME, LoraSettings, lora_layers
+from likeness.errors import LikenessError
+from likeness.families import load_family
+from likeness.person import Person
+from tests.training.test_run import config
+from training.model import DreamboothSettings, Trained, make_trainable
+from training.rank_mask import RankMask, ranks
+from training.run import train
+
+
+def test_the_rank_falls_from_all_to_the_least() -> None:
+    timesteps = torch.tensor([0, 1, 499, 500, 750, 999, 1000])
+    assert ranks(timesteps, 16, 4, 1000).tolist() == [16, 15, 10, 10, 7, 4, 4]
+    assert ranks(timesteps, 8, 8, 1000).tolist() == [8] * 7
+
+
+def trained(base: Path, **lora: Any) -> Trained:
+    """A LoRA of rank 4 whose B is no longer zero."""
+    family = load_family(str(base))
+    model = make_trainable(
+        family, "lora", LoraSettings(rank=4, alpha=4, **lora), DreamboothSettings(), 0, torch.float32, False
+    )
+    for name, layer in lora_layers(family.denoiser):
+        b = layer.lora_B[PEFT_NAME].weight.data
+        b.copy_(randomness.normal(b.shape, 0, "b", name) * 0.3)
+    return model
+
+
+@pytest.mark.parametrize("targets", ["attention-mlp", "all"])
+def test_each_sample_has_the_rank_of_its_own_timestep(v_base: Path, targets: str) -> None:
+    model = trained(v_base, targets=targets)
+    noisy = randomness.normal((2, 4, 8, 8), 0, "noisy")
+    conditioning = model.family.encode_text(["a person", "a cat"])
+    timesteps = torch.tensor([100, 900])  # ranks 3 and 1 of 4
+    whole = model(noisy, timesteps, conditioning, None)
+    RankMask(model, 1, 1000)
+    masked = model(noisy, timesteps, conditioning, None)
+    torch.testing.assert_close(model.eval()(noisy, timesteps, conditioning, None), whole)
+    for place, rank in enumerate((3, 1)):
+        cut = trained(v_base, targets=targets)
+        for _, layer in lora_layers(cut.denoiser):
+            layer.lora_A[PEFT_NAME].weight.data[rank:] = 0
+        expected = cut(noisy, timesteps, conditioning, None)[place]
+        torch.testing.assert_close(masked[place], expected)
+        assert (masked[place] - whole[place]).abs().max() > 1e-4
+
+
+def test_the_later_directions_learn_nothing_from_noise(v_base: Path) -> None:
+    model = trained(v_base)
+    RankMask(model, 1, 1000)
+    conditioning = model.family.encode_text(["a person"])
+    model(
+        randomness.normal((1, 4, 8, 8), 0, "noisy"), torch.tensor([999]), conditioning, None
+    ).square().sum().backward()
+    for _, layer in lora_layers(model.denoiser):
+        gradient = layer.lora_A[PEFT_NAME].weight.grad
+        assert gradient is None or not gradient[1:].any()
+    assert any(layer.lora_A[PEFT_NAME].weight.grad is not None for _, layer in lora_layers(model.denoiser))
+
+
+def test_what_it_does_not_go_with_is_said(v_base: Path) -> None:
+    with pytest.raises(LikenessError, match="dora"):
+        RankMask(trained(v_base, dora=True), 1, 1000)
+    with pytest.raises(LikenessError, match="least_rank is 5"):
+        RankMask(trained(v_base), 5, 1000)
+
+
+def test_a_run_trains_with_it(v_base: Path, person: Person) -> None:
+    adapter = train(config(v_base, person, steps=2, objective={"least_rank": 1}))
+    assert (adapter / "pytorch_lora_weights.safetensors").is_file()
