@@ -154,11 +154,10 @@ def test_a_gate_can_be_told_to_warn_only(person: Person, renderer: Renderer, mon
     assert gates.remarks([PLASTIC, MOLE, NO_FACE]) == "DOES NOT PASS: no face. note: fine texture of the skin"
 
 
-def test_gates_are_the_base_s_own_unless_told(
-    person: Person, base: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gates_are_the_base_s_own_unless_told(person: Person, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write_json(base / "recipe.json", {"steps": 2, "gates": {"texture": "warn"}})
     try:
+        renderer = Renderer(str(base), person.adapter(), "cpu")
         judged(monkeypatch, PLASTIC, 0.9, 0.8)
         _, shots = headshots.render(person, REQUEST, renderer)
         assert all(shot.passes for shot in shots)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scripts.portrait_world import __main__ as command
 from scripts.portrait_world import assets, cohort, identity, people, scenes
@@ -116,7 +117,9 @@ def test_the_training_of_a_base_does_not_find_the_held_out(tmp_path: Path) -> No
     for number in (12, 900_012):
         folder = tmp_path / f"p{number:06d}"
         folder.mkdir()
-        truth = people.truth(scenes.draw(number, 0, "selfie"), people.who_is(number), {"eye_left": (1.0, 2.0)})
+        points = {name: (10.0, 20.0) for name in ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right", "chin")}
+        Image.new("RGB", (64, 64)).save(folder / "selfie_00.jpg")
+        truth = people.truth(scenes.draw(number, 0, "selfie"), people.who_is(number), points)
         people.write(folder, {"identity": people.who_is(number).asdict(), "shots": {"selfie_00.jpg": truth}})
     found = pictures.find_shots([tmp_path])
     assert [shot.path.parent.name for shot in found] == ["p000012"]
