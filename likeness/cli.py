@@ -88,9 +88,14 @@ def demo(
     """Take a bundled person, who does not exist, through everything: selfies, training, headshots, and how like they are."""
     from rich.console import Console
 
+    from likeness.demo import EXIT_INTERRUPTED, Interrupted
     from likeness.demo import demo as run
 
-    run(into, count, setting or [], Console())
+    try:
+        run(into, count, setting or [], Console())
+    except Interrupted as stop:
+        typer.echo(f"stopped and saved at step {stop.step}; the same command goes on from there", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from stop
 
 
 def _photographs_in(folder: Path) -> list[Path]:

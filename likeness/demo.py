@@ -38,6 +38,9 @@ from training.intake import check
 from training.intake_report import contact_sheet, print_report
 from training.metrics import peak_memory
 from training.run import train
+from training.signals import EXIT_INTERRUPTED, Interrupted
+
+__all__ = ["EXIT_INTERRUPTED", "PERSON", "STYLES", "Interrupted", "demo"]
 
 PERSON = "p900000"
 STYLES = ("corporate", "warm-studio", "black-and-white", "outdoor", "office", "academic", "creative", "medical")

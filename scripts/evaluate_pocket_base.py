@@ -180,11 +180,15 @@ def measure_copies(drawn: list[Image.Image], people: Path) -> dict[str, Any]:
     held_out = pictures.find_shots([resources.assets() / "cohort"], words=False)
     portraits = [_shown(shot.path, pictures.View.framed(shot, False)) for shot in held_out]
 
+    squares = (known**2).sum(axis=1)
+
     def nearest(made: list[Image.Image]) -> dict[str, float]:
         found = []
         for picture in made:
-            for_both = [_thumbnail(side) for side in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
-            found.append(min(float(np.sqrt(((known - one) ** 2).mean(axis=1).min())) for one in for_both))
+            sides = [_thumbnail(side) for side in (picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+            # |a - b|^2 = |a|^2 - 2ab + |b|^2: one product of matrices.
+            apart = min(float((squares - 2 * known @ one + one @ one).min()) for one in sides)
+            found.append(np.sqrt(max(0.0, apart) / known.shape[1]))
         return {name: float(np.quantile(found, q)) for name, q in (("least", 0), ("5%", 0.05), ("median", 0.5))}
 
     return {"training_pictures": len(shots), "drawn": nearest(drawn), "held_out_portraits": nearest(portraits)}
