@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import Field
 
 from inference import credentials, finish
@@ -25,7 +25,7 @@ from inference.index import Candidate, Index
 from inference.prompts import Prompt, compose
 from inference.ranking import Assessment, Judge, best_first, judge_of
 from inference.renderer import LATENT_STREAM, Renderer, RenderJob, Sampling
-from inference.styles import SlotName, find_style
+from inference.styles import SlotName, Style, find_style
 from likeness import __version__, files
 from likeness.adapter import weights_sha256
 from likeness.errors import LikenessError
@@ -111,7 +111,7 @@ def render(
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
     folder = _new_run(person.headshots, style.name)
     origin = _origin(renderer, adapter, request)
-    writer = _Writer(folder, request, style.name, prompt, gates, origin, _signer())
+    writer = _Writer(folder, request, style, prompt, gates, origin, _signer())
     judge = judge or judge_of(person, request.recogniser, renderer.info.held_out if renderer.info else [])
     done: list[Headshot] = []
     try:
@@ -154,7 +154,7 @@ class _Writer:
         self,
         folder: Path,
         request: RenderRequest,
-        style: str,
+        style: Style,
         prompt: Prompt,
         gates: Gates,
         origin: dict[str, Any],
@@ -170,6 +170,8 @@ class _Writer:
 
     def write(self, drawn: Image.Image, seed: int, judge: Judge) -> Headshot:
         image = enlarge(drawn, self.request.size)
+        if self.style.monochrome:
+            image = ImageOps.grayscale(image).convert("RGB")
         assessment = judge.assess(image)
         passes = not self.gates.rejecting(assessment.failures)
         name = f"{seed:06d}{'' if passes else NOT_PASSING}{finish.SUFFIXES[self.request.format]}"
@@ -177,7 +179,8 @@ class _Writer:
             "seed": seed,
             "prompt": self.prompt.positive,
             "negative_prompt": self.prompt.negative,
-            "style": self.style,
+            "style": self.style.name,
+            "turned_grey": self.style.monochrome,
             "slots": self.prompt.slots,
             **self.origin,
             "drawn_size": drawn.size,
@@ -264,7 +267,7 @@ def _keep_best(writer: _Writer, done: list[Headshot]) -> tuple[list[Headshot], I
         )
 
     index = Index(
-        writer.style, writer.origin["adapter_sha256"], request.count, gates, candidates(kept), candidates(rest)
+        writer.style.name, writer.origin["adapter_sha256"], request.count, gates, candidates(kept), candidates(rest)
     )
     if not kept:
         with suppress(OSError):  # not empty: something half-way was left to be looked at

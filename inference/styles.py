@@ -38,6 +38,9 @@ class Style(Settings):
     prompt: str
     """With {subject} and, each once at most, {light}, {background}, {outfit}, {framing} and {expression}."""
     negative: str = ""
+    monochrome: bool = False
+    """Whether the picture is turned grey once it is drawn, as photographers do: an adapter that was trained on colour
+    photographs tints what a prompt calls black and white."""
     slots: dict[SlotName, Slot]
 
     @model_validator(mode="after")

@@ -93,7 +93,7 @@ class View:
         Faces that are always about in the same place are learnt with a fraction of the samples.
         """
         close = bool(rng.random() < 0.35)
-        scale, shift = rng.uniform(0.94, 1.08), rng.normal(0, 0.012, 2)
+        scale, shift = rng.uniform(0.94, 1.08), rng.normal(0, 0.012, 2).tolist()
         return cls.framed(shot, close, scale, shift, bool(rng.random() < 0.5), bool(rng.random() < 0.1))
 
     @classmethod

@@ -4,6 +4,7 @@ import json
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -12,6 +13,7 @@ from inference.headshots import RenderRequest
 from inference.index import read_index
 from inference.ranking import Assessment
 from inference.renderer import Renderer, Sampling
+from inference.styles import find_style
 from likeness import files
 from likeness.errors import LikenessError
 from likeness.gates import Failure
@@ -152,6 +154,24 @@ def test_a_gate_can_be_told_to_warn_only(person: Person, renderer: Renderer, mon
     assert [(shot.seed, shot.passes) for shot in shots] == [(9, True), (7, True), (10, True)]
     gates = read_index(folder / "headshots.json").gates
     assert gates.remarks([PLASTIC, MOLE, NO_FACE]) == "DOES NOT PASS: no face. note: fine texture of the skin"
+
+
+def test_a_monochrome_style_is_turned_grey(person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Rec. 601 luma, from the picture that the same prompt and seed give in colour."""
+    grey, coloured = (
+        find_style("black-and-white"),
+        find_style("black-and-white").model_copy(update={"monochrome": False}),
+    )
+    found = []
+    for style in (grey, coloured):
+        judged(monkeypatch, 0.9)
+        monkeypatch.setattr(headshots, "find_style", lambda name, style=style: style)
+        _, (shot,) = headshots.render(person, REQUEST.model_copy(update={"count": 1}), renderer)
+        found.append(np.asarray(Image.open(shot.path).convert("RGB"), float))
+        assert json.loads(shot.path.with_suffix(".json").read_text())["turned_grey"] is style.monochrome
+    luma = found[1] @ [0.299, 0.587, 0.114]
+    assert np.abs(found[0] - luma[..., None]).max() <= 1
+    assert np.ptp(found[1], axis=2).max() > 5
 
 
 def test_gates_are_the_base_s_own_unless_told(person: Person, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
