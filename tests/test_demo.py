@@ -29,9 +29,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.xfail(
-    strict=False, reason="rank 1 of 48 in both runs on one core; pocket is trained too little to be sure of it"
-)
 @pytest.mark.slow
 def test_the_headshots_are_liker_to_the_person_than_to_anyone_else(made: Path) -> None:
     report = json.loads((made / "report.json").read_text())
