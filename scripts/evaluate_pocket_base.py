@@ -31,13 +31,12 @@ from likeness import resources
 from likeness.faces import FaceFinder
 from likeness.faces.arrays import Floats
 from likeness.faces.embed import embedder
-from likeness.faces.following import following
 from likeness.faces.reference import embed_photo
 from likeness.faces.skin import read_skin
 from likeness.families import Family
 from likeness.files import write_image, write_json
 from likeness.images import tile
-from scripts.pocket_base import pictures
+from scripts.pocket_base import pictures, prompted
 
 Look = Callable[[list[Image.Image]], list[Floats | None]]
 
@@ -121,14 +120,12 @@ def measure_drawn(
     prompts = asked(count)
     jobs = [RenderJob(prompt.positive, prompt.negative, seed) for seed, prompt in enumerate(prompts)]
     drawn = list(tqdm(renderer.stream(jobs), "drawing", len(jobs)))
-    checks: dict[str, list[bool]] = {}
-    for picture, prompt in zip(drawn, prompts, strict=True):
-        rgb = np.asarray(picture)
-        for face in finder.find(rgb)[:1]:
-            for name, found in following(rgb, face, finder.person_mask(rgb), prompt.positive, prompt.slots).items():
-                checks.setdefault(name, []).append(found.agrees)
     vectors = look(drawn)
-    follows = {name: {"asked": len(all_), "agreed": sum(all_) / len(all_)} for name, all_ in sorted(checks.items())}
+    wanted = [
+        prompted.Asked(picture, prompt.positive, prompt.slots, "glasses" in prompt.positive)
+        for picture, prompt in zip(drawn, prompts, strict=True)
+    ]
+    follows = prompted.measure(wanted, renderer.family, finder)
     figures = {"pictures": count, "faces": share(vectors), "dispersion": dispersion(vectors), "follows": follows}
     return figures, drawn
 

@@ -23,7 +23,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from likeness import files
 from likeness.families.base import RECIPE_FILE
-from scripts.pocket_base import denoiser, pictures, text, vae
+from scripts.building import begin, command_line, write_digests
+from scripts.pocket_base import denoiser, names, pictures, text, vae
 from scripts.pocket_base.pictures import Shot
 from scripts.pocket_base.settings import BaseSettings
 
@@ -39,34 +40,26 @@ def train_vae(
 
 
 def latents_of(settings: BaseSettings, people: list[Path], work: Path, accelerator: Accelerator) -> dict:
-    """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "scaling_factor"} of all views, made once."""
+    """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "people": (N, P), "scaling_factor"} of all views, made once."""
     kept = work / "latents.pt"
     if not kept.exists():
         shots = pictures.find_shots(people)
         pixels = pictures.read_pixels(shots)
         model = train_vae(settings, shots, pixels, work, accelerator)
-        made, captions = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
-        torch.save({"latents": made, "captions": captions, "scaling_factor": model.config.scaling_factor}, kept)
+        made, captions, who = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
+        factor = model.config.scaling_factor
+        torch.save({"latents": made, "captions": captions, "people": who, "scaling_factor": factor}, kept)
     return torch.load(kept, weights_only=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--people", type=Path, action="append", required=True, help="folder of rendered people")
-    parser.add_argument("--work", type=Path, required=True, help="where the stages are kept")
-    parser.add_argument("--out", type=Path, required=True, help="the finished base")
+    parser = command_line(__doc__)
     parser.add_argument(
         "--start", type=Path, help="a base to go on from: its autoencoder as it is, its denoiser trained on"
     )
-    parser.add_argument("overrides", nargs="*", help="settings as key=value")
     arguments = parser.parse_args()
     settings = BaseSettings.load(arguments.config, arguments.overrides)
-    # Without being told, accelerate takes processes that torchrun started on CPUs for so many lone ones.
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=settings.mixed_precision)
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(settings.seed)
-
+    accelerator = begin(arguments.work, settings.mixed_precision, settings.seed)
     if arguments.start is not None and not (arguments.work / "vae").exists():
         shutil.copytree(arguments.start / "vae", arguments.work / "vae")
     with accelerator.main_process_first():
@@ -99,6 +92,8 @@ def finish(
 ) -> None:
     """The last stage: train the denoiser and write the base."""
     tokenizer, text_encoder, unet = models_of(settings, data, arguments)
+    words, people = names.add_words(tokenizer, text_encoder), data["people"]
+    model = denoiser.Denoising(unet, text_encoder, names.Names(words, people.shape[1], settings.denoiser.text_width))
 
     def tokens(prompts: list[str]) -> torch.Tensor:
         length = tokenizer.model_max_length
@@ -107,9 +102,8 @@ def finish(
         ).input_ids
 
     latents = data["latents"] * data["scaling_factor"]
-    denoiser.train(
-        settings, unet, text_encoder, latents, tokens(data["captions"]), tokens([""])[0], arguments.work, accelerator
-    )
+    captions, empty = tokens(data["captions"]), tokens([""])[0]
+    denoiser.train(settings, model, latents, captions, people, empty, arguments.work, accelerator)
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=text_encoder,
@@ -126,11 +120,8 @@ def finish(
         config = arguments.out / "text_encoder" / "config.json"
         files.write_json(config, json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"})
         files.write_json(arguments.out / RECIPE_FILE, settings.recipe.model_dump(exclude_unset=True))
-        shipped = sorted(
-            path for path in arguments.out.rglob("*") if path.is_file() and path.suffix in (".json", ".safetensors")
-        )
-        lines = [f"{files.sha256(path)}  {path.relative_to(arguments.out).as_posix()}\n" for path in shipped]
-        files.write_text(arguments.out / "SHA256SUMS", "".join(lines))
+        shipped = [path for path in arguments.out.rglob("*") if path.suffix in (".json", ".safetensors")]
+        write_digests(arguments.out, (path.relative_to(arguments.out).as_posix() for path in shipped))
 
 
 if __name__ == "__main__":

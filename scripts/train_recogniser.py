@@ -8,7 +8,6 @@ The faces are cut once and kept in --work, and so is where training stands: run 
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors.torch import save
 
 from likeness import files
 from likeness.faces.world import WorldRecogniser, WorldSettings
+from scripts.building import begin, command_line, write_digests
 from scripts.pocket_base.fit import fit
 from scripts.recogniser import faces as pictures
 from scripts.recogniser import learn
@@ -67,22 +67,13 @@ def write(network: WorldRecogniser, figures: dict[str, dict[str, float]], out: P
     files.write_bytes(out / "model.safetensors", save(state))
     files.write_json(out / "recogniser.json", WorldSettings.parse(settings).model_dump(mode="json"))
     files.write_json(out / "held_out.json", figures)
-    names = ("held_out.json", "model.safetensors", "recogniser.json")
-    files.write_text(out / "SHA256SUMS", "".join(f"{files.sha256(out / name)}  {name}\n" for name in names))
+    write_digests(out, ("held_out.json", "model.safetensors", "recogniser.json"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--people", type=Path, action="append", required=True, help="folder of rendered people")
-    parser.add_argument("--work", type=Path, required=True, help="where the stages are kept")
-    parser.add_argument("--out", type=Path, required=True, help="the finished recogniser")
-    parser.add_argument("overrides", nargs="*", help="settings as key=value")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__).parse_args()
     settings = RecogniserTraining.load(arguments.config, arguments.overrides)
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(settings.seed)
+    accelerator = begin(arguments.work, settings.mixed_precision, settings.seed)
 
     known, unknown = split(pictures.read(arguments.people, arguments.work / "faces.npz"), settings.training.held_out)
     network = train(settings, known, arguments.work, accelerator)
