@@ -60,9 +60,9 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = BaseSettings.load(arguments.config, arguments.overrides)
     accelerator = begin(arguments.work, settings.mixed_precision, settings.seed)
-    if arguments.start is not None and not (arguments.work / "vae").exists():
-        shutil.copytree(arguments.start / "vae", arguments.work / "vae")
     with accelerator.main_process_first():
+        if arguments.start is not None and not (arguments.work / "vae").exists():
+            shutil.copytree(arguments.start / "vae", arguments.work / "vae")
         data = latents_of(settings, arguments.people, arguments.work, accelerator)
     autoencoder = AutoencoderKL.from_pretrained(arguments.work / "vae", torch_dtype=torch.float32)
     autoencoder.register_to_config(scaling_factor=data["scaling_factor"])
@@ -93,7 +93,7 @@ def finish(
     """The last stage: train the denoiser and write the base."""
     tokenizer, text_encoder, unet = models_of(settings, data, arguments)
     words, people = names.add_words(tokenizer, text_encoder), data["people"]
-    model = denoiser.Denoising(unet, text_encoder, names.Names(words, people.shape[1], settings.denoiser.text_width))
+    model = denoiser.Denoising(unet, text_encoder, names.Names(words, names.LENGTHS, settings.denoiser.text_width))
 
     def tokens(prompts: list[str]) -> torch.Tensor:
         length = tokenizer.model_max_length

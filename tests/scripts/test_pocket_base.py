@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from PIL import Image
+from PIL import Image, ImageDraw
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from likeness import resources
@@ -17,6 +17,7 @@ from likeness.faces import FaceFinder
 from scripts.pocket_base import linear, names
 from scripts.pocket_base.denoiser import Denoising, build_scheduler, noise_levels
 from scripts.pocket_base.pictures import View, find_shots, read_pixels, show
+from scripts.pocket_base.prompted import Asked, Glasses, agreements
 from scripts.pocket_base.settings import VaeSettings
 from scripts.pocket_base.vae import build
 from scripts.portrait_world.people import who_is
@@ -132,8 +133,9 @@ def test_a_name_says_who_somebody_is_and_nothing_where_it_is_not_written() -> No
     words = names.add_words(tokenizer, encoder)
     people = torch.tensor([names.vector(who_is(number).asdict()) for number in (1, 2)])
     assert 0.5 < float(people.std()) < 1.5
-    model = Denoising(UNet2DConditionModel(), encoder, names.Names(words, people.shape[1], 192))
-    torch.nn.init.normal_(model.names.map.weight, std=0.1)
+    model = Denoising(UNet2DConditionModel(), encoder, names.Names(words, names.LENGTHS, 192))
+    for said in model.names.maps:
+        torch.nn.init.normal_(said.weight, std=0.1)
 
     def read(prompt: str, who: torch.Tensor) -> torch.Tensor:
         tokens = tokenizer([prompt] * len(who), padding="max_length", max_length=48, return_tensors="pt").input_ids
@@ -146,3 +148,22 @@ def test_a_name_says_who_somebody_is_and_nothing_where_it_is_not_written() -> No
     assert float(named.abs().max()) > 0.01
     assert float((named[0] - named[1]).abs().max()) > 0.01
     assert not read("a photo of a person", people).any()
+
+
+def test_glasses_are_read_off_the_eyes_of_people_not_seen_before() -> None:
+    """Portraits of half of the cohort's first people teach it, painted rims on the others are seen, and nothing where there are none."""
+    finder, known = FaceFinder(), []
+    for folder in sorted((resources.assets() / "cohort").glob("*/"))[:8]:
+        for path in sorted(folder.glob("headshot_*.jpg")):
+            bare = Image.open(path).convert("RGB").resize((128, 128))
+            for face in finder.find(np.asarray(bare))[:1]:
+                rims = ImageDraw.Draw(painted := bare.copy())
+                for x, y in face.eyes:
+                    rims.ellipse((x - 8, y - 6, x + 8, y + 7), outline=(30, 20, 20), width=2)
+                wanted = [Asked(bare, "", {}, False, folder.name), Asked(painted, "", {}, True, folder.name)]
+                known += agreements(wanted, finder)[1]
+    people = sorted({patch.person for patch in known})
+    reader = Glasses([patch for patch in known if patch.person in people[::2]])
+    right = [reader.worn(patch) == patch.glasses for patch in known if patch.person in people[1::2]]
+    assert len(right) >= 20
+    assert np.mean(right) > 0.8
