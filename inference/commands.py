@@ -20,7 +20,7 @@ LicenceOption = Annotated[
     bool, typer.Option("--accept-license", help="You have read the base's licence, and may use it.")
 ]
 GATE_HELP = (
-    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
+    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, hair, "
     "copying, setting, likeness."
 )
 RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
