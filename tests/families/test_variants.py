@@ -101,7 +101,12 @@ def test_the_licence_of_a_lora_counts_too(
     assert here.lora_licence == ""
     (tmp_path / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
     asked: list[str] = []
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: asked.append(name) or str(tmp_path))
+
+    def glance(name: str, **_: Any) -> str:
+        asked.append(name)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", glance)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("fetched"))
     for variant in (here, there):
         with pytest.raises(

@@ -35,7 +35,7 @@ def copy_selfies(folder: Path, rows: range, person: int = 0) -> list[Path]:
 
 def enlarged(path: Path) -> photos.Pixels:
     """A selfie of the cohort at 384 px: its face is then about 160 px large, which no limit of intake complains of."""
-    return cv2.resize(photos.pixels(path), (384, 384), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(photos.pixels(path), (384, 384), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def good_and_bad(folder: Path) -> dict[str, str]:
