@@ -34,7 +34,6 @@ from likeness.statistics import Gap, group_gaps, mean_interval, share_interval
 Progress = Callable[[int, int], None]
 """Called with the number of people done, and of all."""
 
-
 _AGAINST_SELFIES = (
     "Drift is against selfies, and a studio's light alone changes how skin reads, not by the same on light and on dark skin: "
     "differences of some L* between tones of skin may be the light's."
@@ -68,6 +67,7 @@ COLUMNS: Mapping[str, Column] = {
     "hue": Column("shift in hue of the skin", "degrees", "away"),
     "shape": Column("drift of the face's proportions", "own spreads", "more"),
     "texture": Column("shift in fine texture of the skin", "stops", "away"),
+    "grey": Column("shift in greyness of the hair", "stops", "away"),
     "dispersion": Column("distance from other people, over that of the selfies", "ratio", "less"),
 }
 

@@ -245,6 +245,11 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
             else []
         ),
         "Of the prompts only colours, the kind of background, framing and glasses are checked; the light and the expression are not.",
+        (
+            "A hat or a scarf counts as hair, and hair that a picture leaves out is no drift of its greyness."
+            if "grey" in report["drift"]
+            else "Whether the hair turned greyer or darker was not measured: too little of it is seen."
+        ),
         "The noise of a phone's camera counts as texture: a clean picture reads as slightly smoother than it is.",
-        "Grey hair, age, teeth, ears, hands, clothes and expression are not measured. Whether it feels like you, only you can tell.",
+        "Age, teeth, ears, hands, clothes and expression are not measured. Whether it feels like you, only you can tell.",
     ]

@@ -20,7 +20,7 @@ LicenceOption = Annotated[
     bool, typer.Option("--accept-license", help="You have read the base's licence, and may use it.")
 ]
 GATE_HELP = (
-    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, "
+    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, hair, "
     "copying, setting, likeness."
 )
 RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
@@ -52,7 +52,7 @@ def render(
     weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
     subject: Annotated[str | None, typer.Option(help="Words for the person; the adapter's own.")] = None,
     base: Annotated[str | None, typer.Option(help="Base model; the one the adapter was trained on.")] = None,
-    size: Annotated[int, typer.Option(min=16, max=8192, help="Longer side of the pictures in px.")] = 1024,
+    size: Annotated[int, typer.Option(min=16, max=8192, help="Longer side of the written pictures in px.")] = 1024,
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,

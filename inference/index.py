@@ -21,6 +21,7 @@ _REMEDIES: dict[GateName, str] = {
     "shape": "train longer, or on more selfies seen from the front",
     "texture": "use a base that draws larger pictures",
     "marks": "train on sharper selfies",
+    "hair": "train on selfies on which the hair is seen, in more different light",
     "copying": "train for fewer steps, or on more selfies",
     "setting": "train on selfies from more places",
     "likeness": "train longer, or on more selfies",

@@ -97,6 +97,8 @@ class Renderer:
         base = variant.base or base if variant else base
         revision = _revision(base, adapter)
         licences.check(licence_of(base, revision), accept_license, base)
+        if variant and variant.lora and (licence := variant.lora_licence):
+            licences.check(licence, accept_license, variant.lora, "LoRA")
         self.device = device or best_device()
         self.dtype = dtype or (family_class(base, revision).half if self.device.startswith("cuda") else torch.float32)
         self.family = load_family(base, self.dtype, revision=revision)

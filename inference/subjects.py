@@ -102,7 +102,7 @@ def _values(examined: Sequence[Examined], looks: OwnLooks, genuine: Sequence[Map
         # A picture without a face is like nobody: leaving it out would make failures flatter.
         "likeness": float(np.mean([item.findings.likeness if item.findings else 0.0 for item in examined])),
         "lightened": float(np.mean(lighter)) if lighter else math.nan,
-        **{name: shifts.get(name, math.nan) for name in ("lightness", "hue", "texture")},
+        **{name: shifts.get(name, math.nan) for name in ("lightness", "hue", "texture", "grey")},
         "shape": _root_mean_square([shifts[name] / drifts[name].spread for name in _SHAPE if name in shifts]),
     }
 

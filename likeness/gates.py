@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from likeness.settings import Settings
 
-GateName = Literal["faults", "skin", "shape", "texture", "marks", "copying", "setting", "likeness"]
+GateName = Literal["faults", "skin", "shape", "texture", "marks", "hair", "copying", "setting", "likeness"]
 Mode = Literal["off", "warn", "reject"]
 
 
@@ -28,6 +28,8 @@ class Gates(Settings):
     """Skin without its fine texture looks like plastic; far too much of it is noise."""
     marks: Mode = "warn"
     """Moles and marks gone. A word only: hair, light or a turn of the head hides a mole on an honest photograph too."""
+    hair: Mode = "warn"
+    """Hair greyer or darker. A word only: people do dye their hair, and what is hair is told by its colour alone."""
     copying: Mode = "reject"
     """A training photograph given back."""
     setting: Mode = "reject"

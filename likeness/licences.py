@@ -23,13 +23,13 @@ _TERMS = {
 }
 
 
-def check(licence: str, accepted: bool, base: str) -> None:
-    """Raises LikenessError for a licence that is not open and was not accepted."""
+def check(licence: str, accepted: bool, base: str, kind: str = "base") -> None:
+    """`base` is the name of what is licensed, `kind` the word for it. Raises LikenessError for a licence that is not open and was not accepted."""
     if not accepted and licence.lower() not in OPEN:
         terms = [words for part, words in _TERMS.items() if part in licence.lower()]
         limits = terms[0] if terms else "is none of those known to be open"
         raise LikenessError(
-            f"the licence of this base, {licence}, {limits}",
-            "Read it; who may use the base accepts it by accept_license=true in training, --accept-license elsewhere",
+            f"the licence of this {kind}, {licence}, {limits}",
+            f"Read it; who may use the {kind} accepts it by accept_license=true in training, --accept-license elsewhere",
             base,
         )

@@ -43,6 +43,12 @@ def wears_rims(person: Path) -> bool:
     return bool(glasses) and glasses[1] != "wire"
 
 
+def grey(person: Path) -> float | None:
+    """The part of the hair that is grey, [0, 1]; None of who has no hair."""
+    identity = _identity(person)
+    return None if identity["hair"] == "bald" else float(identity["grey"])
+
+
 def _identity(person: Path) -> dict[str, Any]:
     identity: dict[str, Any] = json.loads((person / "person.json").read_text())["identity"]
     return identity

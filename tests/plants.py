@@ -60,6 +60,17 @@ def with_background(rgb: Pixels, mask: np.ndarray, other: Pixels) -> Pixels:
     return _bytes(rgb * soft + other * (1 - soft))
 
 
+def greyed(rgb: Pixels, face: Face, person: np.ndarray, by: float = 25) -> Pixels:
+    """All of the person that is above the brows and not the face: lighter by so many L*, and with a third of its colour."""
+    mask = (person > 0.5).astype(np.float32)
+    cv2.fillPoly(mask, [_outline(face, OVAL)], 0)
+    mask[int(face.landmarks[[70, 300], 1].min()) :] = 0
+    soft = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None]
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    changed = (lab + soft * [by, 0, 0]) * (1 - soft * [0, 2 / 3, 2 / 3])
+    return _bytes(cv2.cvtColor(changed.astype(np.float32), cv2.COLOR_Lab2RGB) * 255)
+
+
 def disguises(rgb: Pixels) -> dict[str, Pixels]:
     """A photograph, and what is done to one that is to pass for new."""
     height, width = rgb.shape[:2]

@@ -14,6 +14,8 @@ MONK = (
 )
 """The ten swatches of the Monk Skin Tone Scale, lightest first (Monk 2023, doi:10.31235/osf.io/pdf4c, CC BY 4.0)."""
 
+FLOOR = 0.002
+"""Light that is added before a logarithm: half a step of 8 bits, so that black is no minus infinity."""
 _TINY = 1e-9
 _COLOURLESS = 5.0
 
@@ -103,6 +105,11 @@ def linear(srgb: Pixels) -> Floats:
     """Light, float32 in [0, 1] and proportional to it, of sRGB values of any shape (IEC 61966-2-1)."""
     values = srgb.astype(np.float32) / 255
     return np.asarray(np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4), np.float32)
+
+
+def log_light(srgb: Pixels) -> Floats:
+    """log2 of the same light: 1 more is twice as much."""
+    return np.asarray(np.log2(linear(srgb) + FLOOR), np.float32)
 
 
 def lab_of_light(light: Floats) -> Floats:

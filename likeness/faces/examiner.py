@@ -76,9 +76,9 @@ class Examiner:
         """
         self.finder, self.embedder = finder, embedder
         found = [(name, rgb, finder.find(rgb)) for name, rgb in photos]
-        seen = [(name, rgb, faces[0]) for name, rgb, faces in found if faces]
+        seen = [(name, rgb, faces[0], finder.person_mask(rgb)) for name, rgb, faces in found if faces]
         self.faceless = [name for name, _, faces in found if not faces]
-        self.names = [name for name, _, _ in seen]
+        self.names = [name for name, *_ in seen]
         self.held_out = [name for name in self.names if name in (held_out or ())]
         if held_out is not None and not self.held_out:
             raise LikenessError(
@@ -87,14 +87,14 @@ class Examiner:
         own = [row for row, name in enumerate(self.names) if name in self.held_out]
         trained = [row for row, name in enumerate(self.names) if name not in self.held_out and name not in chose]
         others = [row for row in range(len(self.names)) if row not in trained]
-        whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face in seen], embedder)
+        whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face, _ in seen], embedder)
         self.vectors = whole.embeddings
         self.reference = whole.subset(own) if own else whole
         self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[others])
-        self.looks = OwnLooks([(rgb, face) for _, rgb, face in seen])
+        self.looks = OwnLooks([(rgb, face, person) for _, rgb, face, person in seen])
         self._trained = [
-            (seen[row][0], thumbnail(*seen[row][1:]), setting(seen[row][1], finder.person_mask(seen[row][1])))
-            for row in trained
+            (name, thumbnail(rgb, face), setting(rgb, person))
+            for name, rgb, face, person in (seen[row] for row in trained)
         ]
 
     def examine(self, rgb: Pixels) -> tuple[Findings, Floats] | None:
@@ -105,7 +105,8 @@ class Examiner:
     def examine_face(self, rgb: Pixels, face: Face) -> tuple[Findings, Floats]:
         """The findings on one face of an RGB picture (height, width, 3), and its unit vector."""
         vector = self.embedder.embed(rgb, face)
-        small, place = thumbnail(rgb, face), setting(rgb, self.finder.person_mask(rgb))
+        person = self.finder.person_mask(rgb)
+        small, place = thumbnail(rgb, face), setting(rgb, person)
         pixels, pixels_of = max((near_copy(small, other), name) for name, other, _ in self._trained)
         settings = [
             (value, name) for name, _, other in self._trained if (value := same_setting(place, other)) is not None
@@ -119,7 +120,7 @@ class Examiner:
             pixels_of=pixels_of,
             setting=best_setting,
             setting_of=setting_of,
-            looks=self.looks.measure(rgb, face),
+            looks=self.looks.measure(rgb, face, person),
         )
         return findings, vector
 

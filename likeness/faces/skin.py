@@ -20,8 +20,6 @@ from likeness.faces.face import LEFT_EYE, RIGHT_EYE, Face
 from likeness.faces.geometry import Region
 from likeness.faces.regions import LEFT_BROW, LIPS, RIGHT_BROW, SKIN, inside
 
-_FLOOR = 0.002
-"""Light that is added before a logarithm: half a step of 8 bits, so that black is no minus infinity."""
 _WHITE_OF_EYE = 0.8
 """Quantile of an eye's brightness above which its white is taken to be."""
 
@@ -47,7 +45,7 @@ class SkinReading:
 
     def under(self, light: Floats) -> Floats:
         """Lab (3,) of the skin as it would look in the light (3,) of another reading."""
-        return colour.lab_of_light(2.0 ** (self.skin - self.light + light) - _FLOOR)
+        return colour.lab_of_light(2.0 ** (self.skin - self.light + light) - colour.FLOOR)
 
 
 def read_skin(rgb: Pixels, face: Face) -> SkinReading:
@@ -84,7 +82,7 @@ def _canonical(rgb: Pixels, face: Face) -> tuple[Pixels, Face]:
 
 
 def _logs(rgb: Pixels, face: Face, part: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    return np.asarray(np.log2(colour.linear(inside(rgb, face, part)) + _FLOOR), np.float32)
+    return np.asarray(colour.log_light(inside(rgb, face, part)), np.float32)
 
 
 def _median(logs: Floats) -> Floats:

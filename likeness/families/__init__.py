@@ -60,8 +60,8 @@ def family_named(name: str) -> type[Family]:
 
 
 def family_class(base: str, revision: str | None = None) -> type[Family]:
-    """The family of a base ("pocket", a folder or a Hub id). Raises LikenessError as `load_family` does."""
-    return family_of(source.pipeline_class_name(source.locate(base, revision, torch.float16)))
+    """The family of a base ("pocket", a folder or a Hub id), before any weights are fetched. Raises LikenessError as `load_family` does."""
+    return family_of(source.pipeline_class_name(source.glance(base, revision)))
 
 
 def licence_of(base: str, revision: str | None = None) -> str:

@@ -43,6 +43,11 @@ class StableDiffusion3(KLFamily, FlowFamily):
         found = {name: self.parts.get(name) for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
         return {name: tokenizer for name, tokenizer in found.items() if tokenizer is not None}
 
+    @property
+    def resolution(self) -> int:
+        transformer: Any = self.denoiser
+        return int(transformer.config.sample_size) * self.vae_factor
+
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         self._check_size(height, width, self.vae_factor * self.patch)
         transformer: Any = self.denoiser

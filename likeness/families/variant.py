@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from likeness.errors import LikenessError
+from likeness.families import source
 from likeness.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,17 @@ class Variant(Settings):
         given = self.model_dump(include={"steps", "guidance_scale", "scheduler"}, exclude_none=True)
         return recipe.model_copy(update=given)
 
+    @property
+    def lora_licence(self) -> str:
+        """What the model card beside the LoRA declares, before it is fetched; "none that its card names" on the Hub without one.
+
+        Empty for a file of one's own that has no card. Raises LikenessError when the Hub does not answer.
+        """
+        if Path(self.lora).is_file():
+            return source.licence(Path(self.lora).parent, "")
+        repository, _ = _on_hub(self.lora)
+        return source.licence(source.glance(repository), "none that its card names")
+
     def lora_file(self) -> Path:
         """The LoRA's file, fetched from the Hub when it is not here. Raises LikenessError when there is none."""
         return Path(self.lora) if Path(self.lora).is_file() else _fetch(self.lora)
@@ -70,15 +82,23 @@ def find_variant(family: type[Family], name: str) -> Variant:
     raise LikenessError(what, f"{f'There are: {known}. ' if known else ''}Or give a base's folder, or a YAML file")
 
 
+def _on_hub(name: str) -> tuple[str, str]:
+    """Repository and file of "owner/name/file". Raises LikenessError for what is no such name."""
+    owner, _, rest = name.partition("/")
+    repository, _, file = rest.partition("/")
+    if not file:
+        raise LikenessError(
+            "there is no such file", "Give its path; a LoRA on the Hub is owner/name/file.safetensors", name
+        )
+    return f"{owner}/{repository}", file
+
+
 def _fetch(name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    owner, _, rest = name.partition("/")
-    repository, _, file = rest.partition("/")
+    repository, file = _on_hub(name)
     try:
-        if not file:
-            raise ValueError("a LoRA on the Hub is owner/name/file.safetensors")
-        found: Any = hf_hub_download(f"{owner}/{repository}", file)
+        found: Any = hf_hub_download(repository, file)
         return Path(found)
     except Exception as error:  # offline, gated, misspelt: the message says which
         why = str(error).strip().partition("\n")[0] or type(error).__name__

@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from inference.renderer import Renderer
 from likeness import adapter
 from likeness.errors import LikenessError
-from likeness.families import licence_of
+from likeness.families import family_class, licence_of
 from likeness.person import Person
 from tests.families.common import NAMES, config
 from tests.likeness.test_cli import run
@@ -141,3 +141,4 @@ def test_a_base_that_must_be_accepted_is_not_fetched_first(
     monkeypatch.setattr(DiffusionPipeline, "download", lambda *_, **__: pytest.fail("fetched"))
     with pytest.raises(LikenessError, match="stabilityai-ai-community"):
         Renderer("some/base", None, "cpu")
+    assert family_class("some/base").name == "sd35", "nor to know its family"

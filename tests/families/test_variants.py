@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -89,6 +90,33 @@ def test_a_lora_alone_and_one_of_another_base(bases: Callable[[str], Path], tmp_
     assert np.abs(ours(Renderer(str(bases("sdxl")), None, "cpu", variant=variant)) - expected).max() <= 1.5 / 255
     with pytest.raises(LikenessError, match="would ignore|does not fit"):
         Renderer(str(bases("sd15")), None, "cpu", variant=variant)
+
+
+def test_the_licence_of_a_lora_counts_too(
+    bases: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file by the card beside it, of one on the Hub before it is fetched; a file of one's own without a card is one's own."""
+    file = stacked_lora(bases("sdxl"), tmp_path / "lora")
+    here, there = Variant(lora=str(file)), Variant(lora="some/loras/fast.safetensors")
+    assert here.lora_licence == ""
+    (tmp_path / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
+    asked: list[str] = []
+
+    def glance(name: str, **_: Any) -> str:
+        asked.append(name)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", glance)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_: pytest.fail("fetched"))
+    for variant in (here, there):
+        with pytest.raises(
+            LikenessError, match=r"licence of this LoRA, cc-by-nc-4.0, forbids commercial use.*--accept-l"
+        ):
+            Renderer(str(bases("sdxl")), None, "cpu", variant=variant)
+    assert asked == ["some/loras"]
+    Renderer(str(bases("sdxl")), None, "cpu", variant=here, accept_license=True)
+    (tmp_path / "README.md").unlink()
+    assert there.lora_licence == "none that its card names"
 
 
 def test_an_adapter_that_the_relative_has_no_place_for_is_refused(

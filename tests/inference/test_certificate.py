@@ -119,6 +119,12 @@ def test_what_the_prompts_asked_for_is_looked_up(certified: Certified) -> None:
     assert certified.report["bleed"] is None and "--bleed" in certified.html
 
 
+def test_greyness_of_the_hair_is_among_the_drifts_or_said_to_be_missing(certified: Certified) -> None:
+    assert certified.report["drift"]["grey"]["kind"] == "hair" and "greyness of the hair" in certified.html
+    without = dict(certified.report) | {"drift": {}}
+    assert any("not measured: too little of it" in line for line in certificate._cannot_tell(without))
+
+
 def test_nobody_is_placed_on_a_skin_tone_scale(certified: Certified) -> None:
     assert "own" in certified.report["drift"]["lightness"] and "own" not in certified.report["drift"]["monk"]
     assert all("monk" not in each["looks"] for each in certified.report["each"])

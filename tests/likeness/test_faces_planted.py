@@ -102,6 +102,11 @@ def test_a_removed_mole_moves_marks(planted: Planted) -> None:
     assert planted.moved(planted.moleless) == {"marks"}
 
 
+def test_greyed_hair_moves_hair(planted: Planted) -> None:
+    people = [(rgb, face, FINDER.person_mask(rgb)) for rgb, face in planted.drawn]
+    assert planted.moved([plants.greyed(*person) for person in people]) == {"hair"}
+
+
 def test_a_new_background_moves_nothing_and_that_of_a_selfie_moves_the_setting(planted: Planted) -> None:
     cut_out = [(rgb, FINDER.person_mask(rgb)) for rgb, _ in planted.drawn]
     new = [plants.with_background(*item, other) for item, other in zip(cut_out, planted.strangers, strict=True)]

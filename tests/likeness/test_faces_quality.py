@@ -68,24 +68,27 @@ def test_light_side_counts_stops():
 
 
 def test_sunglasses_hide_eyes_and_glasses_do_not():
+    shaded = []
     for person in range(0, len(photos.people()), 3):
         rgb, face = selfie(person)
         open_eyes, hidden = (
             measure.eye_visibility(rgb, face),
             measure.eye_visibility(photos.with_sunglasses(rgb, face), face),
         )
-        assert open_eyes.contrast > 0.2 and (open_eyes.contrast > 0.5 or open_eyes.lid > 0.75)
-        assert hidden.contrast < 0.2
+        assert hidden.contrast < 0.2 < open_eyes.contrast
+        shaded += [open_eyes] if open_eyes.contrast <= 0.5 else []
+    # Eyes in the shade of their brows show little contrast, as those behind dark lenses do, but under a lid as light as the skin.
+    assert len(shaded) <= 1 and all(eyes.lid > 0.75 for eyes in shaded)
 
 
 def test_glasses_are_seen():
-    """Never where there are none; wire rims are too thin to be seen at this size, and faint ones sometimes are."""
-    rims = []
+    """Never where there are none. Wire rims are too thin to be seen at this size, and two people's are as dark as their skin."""
+    unseen = {"p900009", "p900022"}  # red on the darkest skin, blue on the next: 0.10 to 0.23 on their pictures
     for index, person in enumerate(photos.people()):
         seen = measure.glasses_rim(*selfie(index)) > 0.18
         assert photos.wears_glasses(person) or not seen, person.name
-        rims += [seen] if photos.wears_rims(person) else []
-    assert len(rims) == 15 and np.mean(rims) > 0.8
+        assert seen or not photos.wears_rims(person) or person.name in unseen, person.name
+    assert sum(map(photos.wears_rims, photos.people())) == 15
 
 
 def test_share_on_picture_is_the_outlines_area():

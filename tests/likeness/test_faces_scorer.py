@@ -15,6 +15,7 @@ from likeness.images import load_photo
 from likeness.resources import assets, cohort_portraits
 
 PERSON, OTHER = "p900003", "p900008"
+PEOPLE = PERSON, "p900000", "p900012", "p900030"
 
 
 def selfie(name: str, number: int) -> Pixels:
@@ -22,8 +23,8 @@ def selfie(name: str, number: int) -> Pixels:
 
 
 @cache
-def scorer() -> Scorer:
-    trained, judging = [selfie(PERSON, number) for number in range(4)], [selfie(PERSON, 4), selfie(PERSON, 5)]
+def scorer(name: str = PERSON) -> Scorer:
+    trained, judging = [selfie(name, number) for number in range(4)], [selfie(name, 4), selfie(name, 5)]
     return Scorer(trained, judging, FaceFinder(), embedder())
 
 
@@ -32,10 +33,16 @@ def portraits(name: str) -> list[Image.Image]:
 
 
 def test_the_person_is_liker_than_somebody_else_and_new_pictures_are_no_copies() -> None:
-    own, other = scorer().read(portraits(PERSON)), scorer().read(portraits(OTHER))
-    assert own.likeness > 0.6 and own.likeness > other.likeness + 0.4
-    assert own.copying < COPIED_FACE / 2 and other.copying == 0  # of genuine portraits 99 in 100 are under that half
-    assert own.faces == other.faces == 1
+    copying = []
+    for name in PEOPLE:
+        own, other = scorer(name).read(portraits(name)), scorer(name).read(portraits(OTHER))
+        assert own.likeness > 0.75 and own.likeness > other.likeness + 0.4
+        assert (
+            own.copying < COPIED_FACE / 2 and other.copying == 0
+        )  # of genuine portraits 99 in 100 are under that half
+        assert own.faces == other.faces == 1
+        copying.append(own.copying)
+    assert np.mean(copying) < 0.15  # that of PERSON alone is 0.24, the most of eight people that were measured
 
 
 def test_a_training_photograph_given_back_is_a_copy_also_mirrored() -> None:

@@ -13,7 +13,7 @@ from likeness.person import Consent, Person
 from tests import photos
 from training import prepare as preparation
 from training.captions import CaptionSettings, Scene, caption
-from training.crops import frames
+from training.crops import WIDTHS, frames
 from training.prepare import PrepareSettings, choose_held_out, load_portraits, prepare
 
 FINDER = FaceFinder()
@@ -133,9 +133,12 @@ def test_portraits_lie_within_the_photograph_and_hold_the_face(size, shape):
 
 
 def test_portraits_that_would_be_enlarged_too_much_are_left_out():
+    """More than to twice their size: which resolution that is follows from the face."""
     face = FINDER.find(photos.astronaut())[0]
-    assert [frame.crop for frame in frames(face, 512, 512, 384)] == ["full", "shoulders"]
-    assert [frame.crop for frame in frames(face, 512, 512, 2048)] == ["full"]
+    close, shoulders = (int(2 * WIDTHS[crop] * face.size) for crop in ("close", "shoulders"))
+    for resolution, left in ((close, 3), (close + 1, 2), (shoulders, 2), (shoulders + 1, 1)):
+        found = [frame.crop for frame in frames(face, 512, 512, resolution)]
+        assert found == ["full", "shoulders", "close"][:left]
 
 
 def test_captions_name_framing_and_light_and_never_looks():
