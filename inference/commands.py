@@ -13,6 +13,7 @@ from likeness.errors import LikenessError
 if TYPE_CHECKING:
     from inference.headshots import RenderRequest
     from inference.renderer import Renderer
+    from likeness.families import Quantisation
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
@@ -63,6 +64,8 @@ def render(
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
     accept_license: LicenceOption = False,
+    quantize: Annotated[str, typer.Option(help="The base in fewer bits: nf4, llm-int8, int8 or fp8.")] = "none",
+    offload: Annotated[bool, typer.Option("--offload", help="Keep on the GPU only the blocks at work.")] = False,
     light: SlotOption = None,
     background: SlotOption = None,
     outfit: SlotOption = None,
@@ -73,6 +76,7 @@ def render(
     from inference.headshots import RenderRequest
     from inference.prompts import compose
     from inference.styles import find_style
+    from likeness.families import Quantisation
     from likeness.person import Person
 
     person = Person.open(folder)
@@ -87,7 +91,8 @@ def render(
     request = RenderRequest.parse(wanted)
     compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    chosen = Choice(given, base, weight, device, variant or ("fast" if fast else None), references, accept_license)
+    fewer_bits, variant = Quantisation.parse({"kind": quantize}), variant or ("fast" if fast else None)
+    chosen = Choice(given, base, weight, device, variant, references, accept_license, fewer_bits, offload)
     _render(person, request, chosen)
 
 
@@ -224,6 +229,8 @@ class Choice:
     variant: str | None
     references: int
     accept_license: bool
+    quantise: Quantisation
+    offload: bool
 
 
 def _renderer(person: Person, chosen: Choice) -> Renderer:
@@ -251,6 +258,8 @@ def _renderer(person: Person, chosen: Choice) -> Renderer:
         variant=variant,
         references=photos,
         accept_license=chosen.accept_license,
+        quantise=chosen.quantise,
+        offload=chosen.offload,
     )
 
 
