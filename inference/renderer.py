@@ -96,11 +96,11 @@ class Renderer:
         LikenessError when the base is not there, the adapter does not belong to it, it takes no references, or its licence
         must be accepted. `quantise`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
         """
+        self.device = device or best_device()
+        _check_memory(quantise or Quantisation(), offload, adapter, self.device)
         base = variant.base or base if variant else base
         revision = _revision(base, adapter)
         licences.check(licence_of(base, revision), accept_license, base)
-        self.device = device or best_device()
-        _check_memory(quantise or Quantisation(), offload, adapter, self.device)
         self.dtype = dtype or (family_class(base, revision).half if self.device.startswith("cuda") else torch.float32)
         self.family = load_family(base, self.dtype, revision=revision, quantise=quantise)
         self.base = base

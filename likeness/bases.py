@@ -18,6 +18,8 @@ Precision = Literal["bf16", "int8", "nf4"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PLAN = "memory.json"
 GIB = 2**30
+SIDES = (512, 768, 1024)
+"""px of the square pictures that are planned for."""
 CARDS = (8, 12, 16, 24, 48, 80)
 """GiB of the usual graphics cards."""
 
@@ -73,8 +75,8 @@ class Needs(Settings):
     """By part."""
     denoiser: dict[Precision, int]
     """Bytes of its weights."""
-    text_encoders: int
-    """Bytes of their weights in bf16."""
+    text_encoders: dict[Precision, int]
+    """Bytes of their weights."""
     vae: int
     """Bytes of its weights in float32."""
     dequantised: int
@@ -88,27 +90,35 @@ class Needs(Settings):
     step: dict[str, int]
     """Bytes that one training step with one picture needs beyond the weights, by "<px>" or "<px> checkpointed"."""
     drawing: dict[str, int]
-    """Bytes that one denoising step with guidance needs, by "<px>"."""
+    """Bytes that one denoising step with guidance needs beyond the weights, by "<px>"; in bf16, as the two below."""
+    encoding: dict[str, int]
+    """Bytes that encoding a portrait needs, by "<px>"."""
     decoding: dict[str, int]
     """Bytes that decoding a picture needs, by "<px>"."""
 
     def training(self, px: int, precision: Precision, checkpointed: bool) -> float:
-        """GiB to train the recipe's LoRA with one picture a step: encoding first, then the steps.
+        """GiB to train the recipe's LoRA with one picture a step: encoding first, then the steps, with pictures between.
 
-        Each trained parameter is kept in float32 with two moments; its gradient is part of the step.
+        In fewer bits than 16 the text encoders are, too (`quantize.text_encoders`).
+        Each trained parameter is there four times in float32: itself, its gradient, and AdamW's two moments. The
+        autoencoder works in float32, and stays for the sample pictures.
         """
-        encoding = self.text_encoders + self.vae
-        steps = self._weights(precision) + 12 * self.lora + self.step[f"{px}{' checkpointed' * checkpointed}"]
-        return _with_overhead(max(encoding, steps))
+        encoding = self.text_encoders[precision] + 2 * self.encoding[str(px)]
+        steps = self._weights(precision) + 4 * 4 * self.lora
+        steps += max(self.step[f"{px}{' checkpointed' * checkpointed}"], 2 * self.decoding[str(px)])
+        return _with_overhead(self.vae + max(encoding, steps))
 
     def rendering(self, px: int, precision: Precision, offload: bool = False) -> float:
-        """GiB to draw one picture, the adapter not counted. `offload`: the parts wait in the computer's memory."""
+        """GiB to draw one picture, the adapter not counted. `offload`: the parts wait in the computer's memory.
+
+        In fewer bits than 16 the text encoders are, too.
+        """
         vae = self.vae // 2
         if offload:
-            drawing, decoding = self.offloaded + self.drawing[str(px)], vae + self.decoding[str(px)]
-            return _with_overhead(max(drawing, decoding, self.offloaded_text))
+            drawing, decoding = self.offloaded + self.drawing[str(px)], self.decoding[str(px)]
+            return _with_overhead(vae + max(drawing, decoding, self.offloaded_text))
         busy = max(self.drawing[str(px)], self.decoding[str(px)])
-        return _with_overhead(self._weights(precision) + self.text_encoders + vae + busy)
+        return _with_overhead(self._weights(precision) + self.text_encoders[precision] + vae + busy)
 
     def _weights(self, precision: Precision) -> int:
         return self.denoiser[precision] + (0 if precision == "bf16" else self.dequantised)

@@ -80,8 +80,8 @@ def bases(as_json: Annotated[bool, typer.Option("--json", help="Print everything
         return
     pocket = "pocket (comes with Likeness, 256 px or less, apache-2.0, configs/pocket.yaml) runs on any CPU."
     notes = [
-        "Memory is computed, not measured: one picture at the base's own size, bf16 with gradient checkpointing, and",
-        "in brackets with quantize.kind=nf4. docs/memory.md has every way, and other sizes.",
+        "Memory is computed, not measured: one picture at the base's own size, bf16 with gradient checkpointing, and in",
+        "brackets with everything frozen in 4 bits (nf4). docs/memory.md has the other ways and sizes.",
         "* to be accepted: accept_license=true in training, --accept-license elsewhere.",
         pocket,
     ]

@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from likeness import files, resources
-from likeness.bases import CARDS, PLAN, KnownBase, Needs, Precision, known_bases
-from training.memory_plan import SIDES, compute
+from likeness.bases import CARDS, PLAN, SIDES, KnownBase, Needs, Precision, known_bases
+from training.memory_plan import compute
 
 TRAINING: tuple[tuple[Precision, bool], ...] = (
     ("bf16", False),
