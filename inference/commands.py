@@ -87,9 +87,10 @@ def render(
     }  # fmt: skip
     request = _request(wanted)
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    variant = variant or ("fast" if fast else None)
-    chosen = Choice(given, base, weight, device, variant, references, accept_license, quantize, offload)
-    _render(person, request, chosen)
+    fast_one = variant or ("fast" if fast else None)
+    _render(
+        person, request, Choice(given, base, weight, device, fast_one, references, accept_license, quantize, offload)
+    )
 
 
 def certify(

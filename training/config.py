@@ -44,7 +44,7 @@ class TrainConfig(Settings):
     person: Path
     """Their folder, such as people/ana."""
     base: str = "pocket"
-    """ "pocket", a folder in diffusers layout, or a Hub id."""
+    """ "pocket", a folder in diffusers layout, a Hub id, or a .safetensors checkpoint of Stable Diffusion 1.5 or XL."""
     revision: str | None = None
     """Of a Hub id: a commit's hash, a branch or a tag; none means the newest. The adapter records the hash."""
     accept_license: bool = False

@@ -18,7 +18,7 @@ from torch import nn
 
 from likeness import files, resources
 from likeness.errors import LikenessError
-from likeness.families import quantisation
+from likeness.families import quantisation, single_file
 from likeness.quiet import quiet
 from likeness.yaml12 import YamlError, parse_yaml
 
@@ -35,9 +35,12 @@ NO_WATERMARK = {"add_watermarker": False}
 
 
 def locate(base: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> Path:
-    """The folder that holds `base`, fetched from the Hub when it is an id. Raises LikenessError when there is none."""
+    """The folder that holds `base`, fetched from the Hub when it is an id, unpacked when it is a file.
+
+    Raises LikenessError when there is none.
+    """
     found = resources.base(base)
-    return Path(found) if Path(found).is_dir() else _fetch(found, revision, dtype)
+    return _at_hand(found) or _fetch(found, revision, dtype)
 
 
 def pipeline_class_name(folder: Path) -> str:
@@ -86,14 +89,22 @@ def glance(base: str, revision: str | None = None) -> Path:
     Raises LikenessError as `locate` does.
     """
     found = resources.base(base)
-    if Path(found).is_dir():
-        return Path(found)
+    at_hand = _at_hand(found)
+    if at_hand:
+        return at_hand
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(found, revision=revision, allow_patterns=[CARD, MODEL_INDEX, "*/config.json"]))
     except Exception as error:  # offline, gated, misspelt: the message says which
         raise _not_given(found, error) from error
+
+
+def _at_hand(base: str) -> Path | None:
+    path = Path(base)
+    if path.is_file():
+        return single_file.unpacked(path)
+    return path if path.is_dir() else None
 
 
 def commit(folder: Path) -> str:
