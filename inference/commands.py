@@ -85,12 +85,10 @@ def render(
         "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
         "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
     }  # fmt: skip
-    request = _request(wanted)
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
     fast_one = variant or ("fast" if fast else None)
-    _render(
-        person, request, Choice(given, base, weight, device, fast_one, references, accept_license, quantize, offload)
-    )
+    chosen = Choice(given, base, weight, device, fast_one, references, accept_license, quantize, offload)
+    _render(person, _request(wanted), chosen)
 
 
 def certify(

@@ -19,7 +19,7 @@ from likeness.quiet import quiet
 RECORD = "single-file.json"
 """In the folder: which file it was made of."""
 
-_KINDS = {
+_KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "v1": ("StableDiffusionPipeline", "stable-diffusion-v1-5/stable-diffusion-v1-5", {"safety_checker": None}),
     "xl_base": ("StableDiffusionXLPipeline", "stabilityai/stable-diffusion-xl-base-1.0", {"add_watermarker": False}),
 }
@@ -90,7 +90,7 @@ def _record(file: Path) -> dict[str, Any]:
 
 def _header(file: Path) -> dict[str, str]:
     try:
-        with files.explained(file, "cannot be read"), safe_open(file, framework="pt") as opened:  # type: ignore[no-untyped-call]
+        with files.explained(file, "cannot be read"), safe_open(file, framework="pt") as opened:
             return dict(opened.metadata() or {})
     except SafetensorError as error:
         raise LikenessError("is no safetensors file, or a damaged one", "Copy it anew", file) from error
