@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from likeness import files, resources
-from likeness.bases import CARDS, PLAN, SIDES, KnownBase, Needs, Precision, known_bases
+from likeness.bases import CARDS, PLAN, SIDES, KnownBase, Needs, Precision, known_bases, needs
 from training.memory_plan import compute
 
 TRAINING: tuple[tuple[Precision, bool], ...] = (
@@ -82,7 +82,9 @@ def main() -> None:
         plans[base.name] = compute(base)
     values = {name: plan.model_dump(mode="json") for name, plan in plans.items()}
     if options.write:
-        files.write_json(resources.assets() / "bases" / PLAN, values)
+        known = needs() | plans
+        kept = {base.name: known[base.name].model_dump(mode="json") for base in known_bases()}
+        files.write_json(resources.assets() / "bases" / PLAN, kept)
     if options.json:
         print(json.dumps(values, indent=1))
         return

@@ -9,6 +9,7 @@ from likeness.families import source
 from likeness.families.base import Family, Recipe, TargetPreset
 from likeness.families.flux2_klein import Flux2Klein
 from likeness.families.krea2 import Krea2
+from likeness.families.lumina2 import Lumina2
 from likeness.families.quantisation import Quantisation
 from likeness.families.qwen_image import QwenImage
 from likeness.families.schedule import DiscreteSchedule, FlowSchedule, Schedule
@@ -25,6 +26,7 @@ FAMILIES: tuple[type[Family], ...] = (
     QwenImage,
     Krea2,
     StableDiffusion3,
+    Lumina2,
 )
 
 __all__ = [

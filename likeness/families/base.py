@@ -54,8 +54,11 @@ class Family(ABC):
     default_licence: ClassVar[str]
     architecture: ClassVar[str]
     """What ModelSpec, or the base's publisher, calls the kind of base."""
-    comfyui_modules: ClassVar[Mapping[str, str]] = {}
-    """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them."""
+    comfyui_modules: ClassVar[Mapping[str, str] | None] = {}
+    """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them.
+
+    None where it has no place for adapters that were trained on diffusers' modules.
+    """
     embedding_keys: ClassVar[Mapping[str, str]] = {}
     """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]
