@@ -73,7 +73,8 @@ class Lumina2(KLFamily, FlowFamily):
 
     def guide(self, wanted: Tensor, unwanted: Tensor, recipe: Recipe) -> Tensor:
         guided = super().guide(wanted, unwanted, recipe)
-        return guided * (torch.norm(wanted, dim=-1, keepdim=True) / torch.norm(guided, dim=-1, keepdim=True))
+        kept: Tensor = torch.norm(wanted, dim=-1, keepdim=True) / torch.norm(guided, dim=-1, keepdim=True)
+        return guided * kept
 
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         return ATTENTION + {"attention": [], "attention-mlp": MLP, "all": MLP + REST}[preset]
