@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,6 +63,10 @@ def render(
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
     accept_license: LicenceOption = False,
+    quantize: Annotated[
+        str, typer.Option(help="The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8.")
+    ] = "none",
+    offload: Annotated[bool, typer.Option("--offload", help="Keep on the GPU only the blocks at work.")] = False,
     light: SlotOption = None,
     background: SlotOption = None,
     outfit: SlotOption = None,
@@ -70,9 +74,6 @@ def render(
     expression: SlotOption = None,
 ) -> None:
     """Draw headshots of a person until enough pass the gates, rank them by likeness, write them into the person's folder."""
-    from inference.headshots import RenderRequest
-    from inference.prompts import compose
-    from inference.styles import find_style
     from likeness.person import Person
 
     person = Person.open(folder)
@@ -84,11 +85,10 @@ def render(
         "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
         "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
     }  # fmt: skip
-    request = RenderRequest.parse(wanted)
-    compose(find_style(style), request.choices, "")  # a misspelt style is told before a large base is loaded
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    chosen = Choice(given, base, weight, device, variant or ("fast" if fast else None), references, accept_license)
-    _render(person, request, chosen)
+    fast_one = variant or ("fast" if fast else None)
+    chosen = Choice(given, base, weight, device, fast_one, references, accept_license, quantize, offload)
+    _render(person, _request(wanted), chosen)
 
 
 def certify(
@@ -213,6 +213,17 @@ def _modes(pairs: list[str]) -> dict[str, str]:
     return modes
 
 
+def _request(values: dict[str, Any]) -> RenderRequest:
+    """Raises LikenessError for a misspelt style, too: before a large base is loaded."""
+    from inference.headshots import RenderRequest
+    from inference.prompts import compose
+    from inference.styles import find_style
+
+    request = RenderRequest.parse(values)
+    compose(find_style(request.style), request.choices, "")
+    return request
+
+
 @dataclass(frozen=True)
 class Choice:
     """What is drawn with: the adapter; base and device, where they are not the usual ones; variant and selfies to look at."""
@@ -224,13 +235,15 @@ class Choice:
     variant: str | None
     references: int
     accept_license: bool
+    quantize: str
+    offload: bool
 
 
 def _renderer(person: Person, chosen: Choice) -> Renderer:
     from inference.references import choose
     from inference.renderer import Renderer
     from likeness.adapter import read_info
-    from likeness.families import family_class, family_named
+    from likeness.families import Quantisation, family_class, family_named
     from likeness.families.variant import find_variant
 
     info = read_info(chosen.adapter)
@@ -251,6 +264,8 @@ def _renderer(person: Person, chosen: Choice) -> Renderer:
         variant=variant,
         references=photos,
         accept_license=chosen.accept_license,
+        quantise=Quantisation.parse({"kind": chosen.quantize, "text_encoders": True}),
+        offload=chosen.offload,
     )
 
 

@@ -20,7 +20,7 @@ from likeness import licences
 from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
 from likeness.errors import LikenessError
-from likeness.families import Recipe, family_class, licence_of, load_family
+from likeness.families import Family, Quantisation, Recipe, family_class, licence_of, load_family, quantisation
 from likeness.families.variant import Variant
 from likeness.quiet import quiet
 from likeness.randomness import normal
@@ -87,21 +87,24 @@ class Renderer:
         variant: Variant | None = None,
         references: Sequence[ReferencePhoto] = (),
         accept_license: bool = False,
+        quantise: Quantisation | None = None,
+        offload: bool = False,
     ) -> None:
         """Load everything; `device` and `dtype` are the best of this machine by default.
 
         A base on the Hub is the very commit that the adapter was trained on, where that is the base's own. Raises
         LikenessError when the base is not there, the adapter does not belong to it, it takes no references, or its licence
-        must be accepted.
+        must be accepted. `quantise`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
         """
+        self.device = device or best_device()
+        _check_memory(quantise or Quantisation(), offload, adapter, self.device)
         base = variant.base or base if variant else base
         revision = _revision(base, adapter)
         licences.check(licence_of(base, revision), accept_license, base)
         if variant and variant.lora and (licence := variant.lora_licence):
             licences.check(licence, accept_license, variant.lora, "LoRA")
-        self.device = device or best_device()
         self.dtype = dtype or (family_class(base, revision).half if self.device.startswith("cuda") else torch.float32)
-        self.family = load_family(base, self.dtype, revision=revision)
+        self.family = load_family(base, self.dtype, revision=revision, quantise=quantise)
         self.base = base
         self.weight = weight
         self.references = tuple(references)
@@ -118,7 +121,10 @@ class Renderer:
         self.variant_lora = variant.lora_file() if variant and variant.lora else None
         if variant and self.variant_lora:
             stack_beneath(self.pipe, self.variant_lora, variant.weight, weight)
-        self.pipe.to(self.device)
+        if offload:
+            _offload(self.family, torch.device(self.device))
+        else:
+            self.pipe.to(self.device)
         self._own_scheduler = self.pipe.scheduler
 
     def render(self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = 4) -> list[Image.Image]:
@@ -167,6 +173,32 @@ class Renderer:
             )
         else:
             raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
+
+
+def _check_memory(quantise: Quantisation, offload: bool, adapter: Path | None, device: str) -> None:
+    """Raises LikenessError for what does not go together, or not with this machine."""
+    quantisation.check(quantise, device)
+    if quantise.kind == "none":
+        return
+    if offload:
+        raise LikenessError("a quantised base cannot be offloaded", "Choose one of --quantize and --offload")
+    info = read_info(adapter) if adapter is not None else None
+    if info is not None and info.method == "dreambooth":
+        raise LikenessError(
+            "whole trained weights cannot be put into a quantised base", "Leave out --quantize", adapter
+        )
+
+
+def _offload(family: Family, device: torch.device) -> None:
+    """The denoiser's blocks and the text encoders' layers come to the device when they are needed, and leave it again."""
+    from diffusers.hooks import apply_group_offloading
+
+    # On a GPU the next block is on its way while the last one works.
+    options: dict[str, Any] = {"onload_device": device, "use_stream": device.type == "cuda"}
+    apply_group_offloading(family.denoiser, offload_type="block_level", num_blocks_per_group=1, **options)
+    for encoder in family.text_encoders.values():
+        apply_group_offloading(encoder, offload_type="leaf_level", **options)
+    family.vae.to(device)
 
 
 def _revision(base: str, adapter: Path | None) -> str | None:

@@ -201,19 +201,22 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
     for key, tensor in tensors.items():
         name, found, kind = key.partition(".lora_")
         # Below a LoRA that is there already lies the base's own.
-        weight = getattr(modules.get(f"{name}.base_layer", modules.get(name)), "weight", None)
+        own = modules.get(f"{name}.base_layer", modules.get(name))
+        weight = getattr(own, "weight", None)
         if not found or not isinstance(weight, Tensor):
             strays.append(f"{folder}.{key}")
             continue
+        # A quantised weight may be packed: its layer knows better.
+        shape = (own.out_features, own.in_features) if isinstance(own, nn.Linear) else tuple(weight.shape)
         fits = {
-            "A": tensor.shape[1:] == weight.shape[1:],
-            "B": tensor.shape[0] == weight.shape[0],
-            "m": tensor.numel() == weight.shape[0],
+            "A": tuple(tensor.shape[1:]) == shape[1:],
+            "B": tensor.shape[0] == shape[0],
+            "m": tensor.numel() == shape[0],
         }
         if not fits.get(kind[0], True):
             raise LikenessError(
                 f"this adapter does not fit the base: {folder}.{key} is {tuple(tensor.shape)} and the base's weight "
-                f"is {tuple(weight.shape)}",
+                f"is {shape}",
                 "Render it on the base it was trained on: --base",
                 path,
             )

@@ -1,4 +1,4 @@
-"""The commands about adapters and bases: `likeness export`, `likeness tune`."""
+"""The commands about adapters and bases: `likeness export`, `likeness tune`, `likeness bases`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     """Adds these commands to the command line."""
     app.command("export")(export)
     app.command("tune")(tune)
+    app.command("bases")(bases)
 
 
 def export(
@@ -63,3 +64,28 @@ def tune(
         raise typer.Exit(tuning.EXIT_INTERRUPTED) from stop
     typer.echo((out / "tune.md").read_text(encoding="utf-8"))
     typer.echo(f"The best of them is {chosen!r}: {out / 'best.yaml'}")
+
+
+def bases(as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False) -> None:
+    """List base models: family, size, licence, the memory to train and render with them, and the default recipe."""
+    import json
+
+    from rich.console import Console
+
+    from likeness.bases_command import report, table
+
+    records = report()
+    if as_json:
+        typer.echo(json.dumps(records, indent=2))
+        return
+    pocket = "pocket (comes with Likeness, 256 px or less, apache-2.0, configs/pocket.yaml) runs on any CPU."
+    notes = [
+        "Memory is computed, not measured: one picture at the base's own size, bf16 with gradient checkpointing, and in",
+        "brackets with everything frozen in 4 bits (nf4). docs/memory.md has the other ways and sizes.",
+        "* to be accepted: accept_license=true in training, --accept-license elsewhere.",
+        pocket,
+    ]
+    console = Console(width=None if Console().is_terminal else 160)
+    console.print(table(records))
+    for line in notes:
+        typer.echo(line)

@@ -69,13 +69,16 @@ def _named(tensors: Mapping[str, Tensor], format: str, family: type[Family], pat
     if format == "kohya":
         what = f"kohya's names are those of Stable Diffusion and SDXL, not of {family.name}"
         raise LikenessError(what, "Choose diffusers or comfyui", path)
+    if family.comfyui_modules is None:
+        what = f"ComfyUI has no place for the modules of {family.name} that diffusers trains"
+        raise LikenessError(what, "Choose diffusers", path)
     return {_comfyui_name(key, family): _column(key, tensor) for key, tensor in tensors.items()}
 
 
 def _comfyui_name(key: str, family: type[Family]) -> str:
     if MAGNITUDE in key:
         key = key.removesuffix(".weight").replace(MAGNITUDE, DORA_SCALE)
-    for ours, theirs in family.comfyui_modules.items():
+    for ours, theirs in (family.comfyui_modules or {}).items():
         key = key.replace(f"{family.denoiser_folder}.{ours}.", f"{theirs}.")
     return key
 

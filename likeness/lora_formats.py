@@ -74,7 +74,7 @@ def _own_names(raw: Mapping[str, Tensor], family: type[Family]) -> dict[str, Ten
         return dict(raw)
     named = {}
     for key, tensor in raw.items():
-        for ours, theirs in family.comfyui_modules.items():
+        for ours, theirs in (family.comfyui_modules or {}).items():
             key = key.replace(f"{theirs}.", f"{family.denoiser_folder}.{ours}.")
         named[key.replace(DORA_SCALE, MAGNITUDE)] = tensor
     return named

@@ -33,7 +33,8 @@ def configs() -> Path:
 
 
 def base(name_or_path: str) -> str:
-    """What to load for a base model: "pocket" (packaged), a folder in diffusers layout, or a Hub id "org/name".
+    """What to load for a base model: "pocket" (packaged), a folder in diffusers layout, a checkpoint in one file, or a Hub
+    id "org/name".
 
     A Hub id is returned as it is, without asking whether it exists. Raises LikenessError for anything else.
     """
@@ -46,9 +47,16 @@ def base(name_or_path: str) -> str:
                 folder,
             )
         return str(folder)
+    if folder.is_file():
+        if folder.suffix != ".safetensors":
+            what = (
+                "this file is not a base model: a checkpoint is read as .safetensors alone, for a pickle can run code"
+            )
+            raise LikenessError(what, "Convert it, or give a folder in diffusers layout", folder)
+        return str(folder)
     if not folder.exists() and _HUB_ID.fullmatch(name_or_path):
         return name_or_path
     raise LikenessError(
         f"there is no base model {name_or_path!r}",
-        'Use "pocket", a folder in diffusers layout, or a Hugging Face id such as "org/name"',
+        'Use "pocket", a folder in diffusers layout, a .safetensors checkpoint, or a Hugging Face id such as "org/name"',
     )

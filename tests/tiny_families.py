@@ -12,6 +12,8 @@ import diffusers
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
+    Gemma2Config,
+    Gemma2Model,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3ForCausalLM,
@@ -221,6 +223,39 @@ def sd35() -> Any:
     )
 
 
+def lumina2() -> Any:
+    """Queries have two heads where keys have one, as the true one has thrice as many."""
+    text = Gemma2Config(
+        vocab_size=len(parts.gemma_vocabulary()),
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=4,
+        query_pre_attn_scalar=4,
+    )
+    return diffusers.Lumina2Pipeline(
+        transformer=diffusers.Lumina2Transformer2DModel(
+            sample_size=SIDE // 4,
+            in_channels=4,
+            hidden_size=24,
+            num_layers=2,
+            num_refiner_layers=1,
+            num_attention_heads=2,
+            num_kv_heads=1,
+            multiple_of=8,
+            axes_dim_rope=(4, 4, 4),
+            axes_lens=(300, 16, 16),
+            cap_feat_dim=8,
+        ),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=6.0),
+        vae=parts.kl(),
+        text_encoder=Gemma2Model(text).eval(),
+        tokenizer=parts.gemma_tokenizer(),
+    )
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "sd15": sd15,
     "sdxl": sdxl,
@@ -229,4 +264,5 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "qwen-image": qwen_image,
     "krea2": krea2,
     "sd35": sd35,
+    "lumina2": lumina2,
 }

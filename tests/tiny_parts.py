@@ -1,10 +1,12 @@
 """What the tiny bases of several families are made of: tokenizers, language models and autoencoders."""
 
+import string
 from typing import Any
 
 import diffusers
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, Qwen2Tokenizer, Qwen3Config
+from tokenizers.processors import TemplateProcessing
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, GemmaTokenizer, Qwen2Tokenizer, Qwen3Config
 
 from tests import tiny
 
@@ -101,3 +103,25 @@ def qwen_vae() -> Any:
         latents_mean=[-0.5, 0.1, 0.3, 0.0],
         latents_std=[1.2, 0.8, 0.5, 2.0],
     )
+
+
+def gemma_vocabulary() -> dict[str, int]:
+    """One character is one token."""
+    words = [
+        "<pad>",
+        "<eos>",
+        "<bos>",
+        "<unk>",
+        "<mask>",
+        "\u2581",
+        *sorted(set(string.printable) - set(string.whitespace)),
+    ]
+    return {word: number for number, word in enumerate(words)}
+
+
+def gemma_tokenizer() -> GemmaTokenizer:
+    """Begins every text, as the published one does."""
+    tokenizer = GemmaTokenizer(vocab=gemma_vocabulary(), merges=[], padding_side="right")
+    begin = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", gemma_vocabulary()["<bos>"])])
+    tokenizer.backend_tokenizer.post_processor = begin
+    return tokenizer

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from likeness import files
 from likeness.families import Family
+from likeness.families.quantisation import precision
 from likeness.families.source import weights_hash
 from training.data import Example
 
@@ -37,6 +38,8 @@ class Encodings:
         self._image_encoder = family.name + weights_hash(family.folder / "vae")
         readers = [family.name, *(weights_hash(family.folder / name) for name in sorted(family.text_encoders))]
         readers += [_folder_hash(family.folder / name) for name in sorted(family.tokenizers)]
+        # And the same weights in fewer bits read a little differently.
+        readers += [precision(encoder) for encoder in family.text_encoders.values()]
         self._text_encoder = "".join(readers)
 
     def portrait(self, row: Mapping[str, Any], flip: bool = False) -> Example:

@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from likeness import adapter
 from likeness.adapter import LoraSettings
 from likeness.families import Family
+from likeness.families.quantisation import is_plain
 from likeness.pivotal import TRAINED, PivotalSettings
 from likeness.settings import Settings
 from training.optim import GroupName
@@ -128,7 +129,8 @@ def make_trainable(
     kept = dtype if method == "lora" else torch.float32
     model = Trained(family, trains_text(method, lora, dreambooth, pivotal or PivotalSettings()), kept)
     for parameter in model.parameters():
-        parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
+        if is_plain(parameter):
+            parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else dtype)
     if gradient_checkpointing:
         model.checkpoints_gradients = True
         denoiser: Any = family.denoiser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import itertools
 import math
@@ -13,10 +12,9 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from likeness import licences, resources
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, world
-from likeness.families import Family, licence_of, load_family
+from likeness.families import Family
 from likeness.person import Person
 from training.cache import Encodings, Texts
 from training.class_images import class_portraits
@@ -25,13 +23,12 @@ from training.crops import Shape, portrait_size
 from training.data import Portraits, Sampler
 from training.evaluation import Evaluation
 from training.identity import IdentityLoss, Looker
+from training.loading import DTYPES, check_licence, free_encoders, load_base, place
 from training.model import FrozenBase, Trained, make_trainable
 from training.prepare import choose_photos, load_portraits, prepare
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,8 @@ class Parts:
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
     """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
-    _check_licence(config, accelerator)
-    family = load_family(resources.base(config.base), torch.float32, accelerator.device, config.revision)
+    check_licence(config, accelerator)
+    family = load_base(config, accelerator.device)
     _check_objective(config, family)
     buckets = config.data.buckets(family.resolution)
     sizes = [portrait_size(shape, width) for width, shape in buckets]
@@ -86,7 +83,8 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         )
         drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
         texts = encodings.text(_prompts(sampler, prior, evaluation, drawn))
-    _free(family, keep_text=config.trains_text, keep_vae=bool(drawn) or looker is not None)
+    free_encoders(family, keep_text=config.trains_text, keep_vae=bool(drawn) or looker is not None)
+    place(family.denoiser, accelerator.device)
     dtype = DTYPES[config.mixed_precision]
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
     model = _trainable(config, family, dtype)
@@ -131,13 +129,6 @@ def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Train
     if config.objective.least_rank is not None and config.method == "lora":
         RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
     return model
-
-
-def _check_licence(config: TrainConfig, accelerator: Accelerator) -> None:
-    """Tells the base's licence. Raises LikenessError, before the base is fetched, for one that must be accepted."""
-    licence = licence_of(config.base, config.revision)
-    accelerator.print(f"base: {config.base}, licence: {licence}")
-    licences.check(licence, config.accept_license, config.base)
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:
@@ -259,17 +250,6 @@ def check_split(slots: int, key: str, processes: int, rounds: int) -> None:
             f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
             f"Use a multiple of {processes * rounds}",
         )
-
-
-def _free(family: Family, keep_text: bool, keep_vae: bool) -> None:
-    kept = {**family.text_encoders} if keep_text else {}
-    if keep_vae:
-        kept["vae"] = family.vae
-    family.free_encoders()
-    family.parts.update(kept)
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _data_digest(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -9,6 +9,8 @@ from likeness.families import source
 from likeness.families.base import Family, Recipe, TargetPreset
 from likeness.families.flux2_klein import Flux2Klein
 from likeness.families.krea2 import Krea2
+from likeness.families.lumina2 import Lumina2
+from likeness.families.quantisation import Quantisation
 from likeness.families.qwen_image import QwenImage
 from likeness.families.schedule import DiscreteSchedule, FlowSchedule, Schedule
 from likeness.families.stable_diffusion import StableDiffusion
@@ -24,6 +26,7 @@ FAMILIES: tuple[type[Family], ...] = (
     QwenImage,
     Krea2,
     StableDiffusion3,
+    Lumina2,
 )
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "DiscreteSchedule",
     "Family",
     "FlowSchedule",
+    "Quantisation",
     "Recipe",
     "Schedule",
     "TargetPreset",
@@ -75,7 +79,9 @@ def load_family(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     revision: str | None = None,
+    frozen: torch.dtype | None = None,
+    quantise: Quantisation | None = None,
 ) -> Family:
-    """Load a base ("pocket", a folder or a Hub id) as its family. Raises LikenessError when that is impossible."""
+    """Load a base ("pocket", a folder or a Hub id) as its family, as `Family.load` does."""
     folder = source.locate(base, revision, dtype)
-    return family_of(source.pipeline_class_name(folder)).load(base, dtype, device, revision)
+    return family_of(source.pipeline_class_name(folder)).load(base, dtype, device, revision, frozen, quantise)

@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from likeness.errors import LikenessError
-from likeness.families import source
+from likeness.families import quantisation, source
+from likeness.families.quantisation import Quantisation
 from likeness.families.schedule import DiscreteSchedule, Schedule
 from likeness.families.variant import Variant
 from likeness.gates import Gates
@@ -53,8 +54,11 @@ class Family(ABC):
     default_licence: ClassVar[str]
     architecture: ClassVar[str]
     """What ModelSpec, or the base's publisher, calls the kind of base."""
-    comfyui_modules: ClassVar[Mapping[str, str]] = {}
-    """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them."""
+    comfyui_modules: ClassVar[Mapping[str, str] | None] = {}
+    """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them.
+
+    None where it has no place for adapters that were trained on diffusers' modules.
+    """
     embedding_keys: ClassVar[Mapping[str, str]] = {}
     """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]
@@ -80,15 +84,25 @@ class Family(ABC):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         revision: str | None = None,
+        frozen: torch.dtype | None = None,
+        quantise: Quantisation | None = None,
     ) -> Self:
-        """A base by name, folder or Hub id. Raises LikenessError when it is absent, broken or of another family."""
+        """A base by name, folder or Hub id.
+
+        `frozen`: what denoiser and text encoders are kept in, where it is not `dtype`. `quantise`: which of them are kept in
+        fewer bits, for a machine that `quantisation.check` accepts. Raises LikenessError when the base is absent, broken
+        or of another family.
+        """
         folder = source.locate(base, revision, dtype)
         found = source.pipeline_class_name(folder)
         if found != cls.pipeline_class:
             raise LikenessError(
                 f"this base is a {found}, not a {cls.pipeline_class}", "Name a base of the family", folder
             )
-        return cls(base, folder, source.load_parts(folder, cls.pipeline_class, dtype, device))
+        names = [name for name in source.part_names(folder) if name.startswith("text_encoder")]
+        dtypes = dict.fromkeys([cls.denoiser_folder, *names], frozen or dtype) | {"default": dtype}
+        bits = quantisation.pipeline_config(quantise or Quantisation(), cls.denoiser_folder, names, frozen or dtype)
+        return cls(base, folder, source.load_parts(folder, cls.pipeline_class, dtypes, device, bits))
 
     @property
     def denoiser(self) -> nn.Module:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from likeness import files, resources
 from likeness.errors import LikenessError
+from likeness.families import quantisation, single_file
 from likeness.quiet import quiet
 from likeness.yaml12 import YamlError, parse_yaml
 
@@ -32,9 +35,12 @@ NO_WATERMARK = {"add_watermarker": False}
 
 
 def locate(base: str, revision: str | None = None, dtype: torch.dtype = torch.float32) -> Path:
-    """The folder that holds `base`, fetched from the Hub when it is an id. Raises LikenessError when there is none."""
+    """The folder that holds `base`, fetched from the Hub when it is an id, unpacked when it is a file.
+
+    Raises LikenessError when there is none.
+    """
     found = resources.base(base)
-    return Path(found) if Path(found).is_dir() else _fetch(found, revision, dtype)
+    return _at_hand(found) or _fetch(found, revision, dtype)
 
 
 def pipeline_class_name(folder: Path) -> str:
@@ -45,12 +51,18 @@ def pipeline_class_name(folder: Path) -> str:
 def pipeline_options(folder: Path) -> dict[str, Any]:
     """What model_index.json sets of the pipeline besides its parts, such as {"is_distilled": True}."""
 
-    def is_part(value: Any) -> bool:
-        """A part is [library, class], and [null, null] where the base has none."""
-        return isinstance(value, list) and all(name is None or isinstance(name, str) for name in value)
-
     index = _model_index(folder)
-    return {key: value for key, value in index.items() if not key.startswith("_") and not is_part(value)}
+    return {key: value for key, value in index.items() if not key.startswith("_") and not _is_part(value)}
+
+
+def part_names(folder: Path) -> list[str]:
+    """The folders of the parts that the base has."""
+    return [key for key, value in _model_index(folder).items() if _is_part(value) and value[0] is not None]
+
+
+def _is_part(value: Any) -> bool:
+    """A part is [library, class], and [null, null] where the base has none."""
+    return isinstance(value, list) and all(name is None or isinstance(name, str) for name in value)
 
 
 def part_config(folder: Path, part: str) -> dict[str, Any]:
@@ -77,8 +89,9 @@ def glance(base: str, revision: str | None = None) -> Path:
     Raises LikenessError as `locate` does.
     """
     found = resources.base(base)
-    if Path(found).is_dir():
-        return Path(found)
+    at_hand = _at_hand(found)
+    if at_hand:
+        return at_hand
     from huggingface_hub import snapshot_download
 
     try:
@@ -87,23 +100,41 @@ def glance(base: str, revision: str | None = None) -> Path:
         raise _not_given(found, error) from error
 
 
+def _at_hand(base: str) -> Path | None:
+    path = Path(base)
+    if path.is_file():
+        return single_file.unpacked(path)
+    return path if path.is_dir() else None
+
+
 def commit(folder: Path) -> str:
     """The Hub's commit hash (40 hex digits) that `folder` is a snapshot of; empty for a folder of one's own."""
     return folder.name if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) else ""
 
 
-def load_parts(folder: Path, pipeline_class: str, dtype: torch.dtype, device: str | torch.device) -> dict[str, Any]:
-    """Components of the pipeline in `folder`, by folder name, modules in `dtype` on `device`. Raises LikenessError."""
+def load_parts(
+    folder: Path,
+    pipeline_class: str,
+    dtypes: Mapping[str, torch.dtype],
+    device: str | torch.device,
+    quantised: Any = None,
+) -> dict[str, Any]:
+    """Components of the pipeline in `folder`, by folder name, modules on `device`.
+
+    `dtypes`: by folder, and of all others under "default". `quantised`: diffusers' configuration of it. Raises
+    LikenessError.
+    """
     import diffusers
 
     failure: Exception | None = None
     with quiet():
         cls = getattr(diffusers, pipeline_class)  # imported only now, with remarks of its own
-        for variant in _variants(dtype):
+        for variant in _variants(dtypes["default"]):
             try:
                 pipe = cls.from_pretrained(
                     folder,
-                    torch_dtype=dtype,
+                    torch_dtype={**dtypes},
+                    quantization_config=quantised,
                     variant=variant,
                     use_safetensors=True,
                     local_files_only=True,
@@ -112,9 +143,16 @@ def load_parts(folder: Path, pipeline_class: str, dtype: torch.dtype, device: st
             except Exception as error:  # noqa: BLE001 - whatever the reader of a missing or broken file raises
                 failure = failure or error
             else:
-                return dict(pipe.to(device).components)
+                return _placed(pipe.components, device)
     what = f"this base model cannot be loaded: {_first_line(failure)}"
     raise LikenessError(what, "Copy it anew, with weights as safetensors", folder) from failure
+
+
+def _placed(parts: Mapping[str, Any], device: str | torch.device) -> dict[str, Any]:
+    for part in parts.values():
+        if isinstance(part, nn.Module) and not quantisation.stays(part):
+            part.to(device)
+    return dict(parts)
 
 
 def without(pipeline_class: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ STOCK: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "qwen-image": ((4, 8, 8), {"true_cfg_scale": 3.0, "negative_prompt": NEGATIVE}),
     "krea2": ((4, 8, 8), {"guidance_scale": 2.0, "negative_prompt": NEGATIVE}),
     "sd35": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
+    "lumina2": ((4, 8, 8), {"guidance_scale": 3.0}),
 }
 NAMES = list(STOCK)
 FLOWS = [name for name in NAMES if name not in ("sd15", "sdxl")]

@@ -132,6 +132,24 @@ def sd35_loss(pipe: Any, pixels: Tensor, prompts: list[str], noise: Tensor, time
     return errors.reshape(len(errors), -1).mean(1).mean()
 
 
+def lumina2_loss(pipe: Any, pixels: Tensor, prompts: list[str], noise: Tensor, timesteps: Tensor) -> Tensor:
+    """train_dreambooth_lora_lumina2.py with its default weighting, none; it reads an empty prompt as the pipeline does."""
+    config = pipe.vae.config
+    latents = (pipe.vae.encode(pixels).latent_dist.mode() - config.shift_factor) * config.scaling_factor
+    sigmas = (timesteps / 1000).reshape(-1, 1, 1, 1)
+    noisy = (1 - sigmas) * latents + sigmas * noise
+    read = [pipe.encode_prompt(p, False)[:2] if p else pipe._get_gemma_prompt_embeds(p) for p in prompts]
+    said = pipe.transformer(
+        hidden_states=noisy,
+        encoder_hidden_states=torch.cat([states for states, _ in read]),
+        encoder_attention_mask=torch.cat([mask for _, mask in read]),
+        timestep=1 - timesteps / 1000,
+        return_dict=False,
+    )[0]
+    errors = (said - (latents - noise)) ** 2
+    return errors.reshape(len(errors), -1).mean(1).mean()
+
+
 PUBLIC: dict[str, Callable[[Any, Tensor, list[str], Tensor, Tensor], Tensor]] = {
     "sd15": sd15_loss,
     "sdxl": sdxl_loss,
@@ -140,4 +158,5 @@ PUBLIC: dict[str, Callable[[Any, Tensor, list[str], Tensor, Tensor], Tensor]] = 
     "qwen-image": qwen_image_loss,
     "krea2": krea2_loss,
     "sd35": sd35_loss,
+    "lumina2": lumina2_loss,
 }

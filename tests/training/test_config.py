@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from likeness.cli import app
 from likeness.errors import LikenessError
+from likeness.families import FAMILIES
 from likeness.resources import configs
 from likeness.settings import dump
 from training.config import TrainConfig, differing_keys
@@ -14,7 +15,7 @@ def config(**changes: object) -> TrainConfig:
     return TrainConfig.parse({"person": "people/ana", **changes})
 
 
-@pytest.mark.parametrize("name", ["pocket", "sd15", "sdxl", "flux2-klein", "z-image", "qwen-image", "krea2", "sd35"])
+@pytest.mark.parametrize("name", ["pocket", *(family.name for family in FAMILIES)])
 def test_the_shipped_configurations_load_and_say_what_they_say(name: str, tmp_path: Path) -> None:
     found = TrainConfig.load(configs() / f"{name}.yaml", ["person=people/ana"])
     copy = tmp_path / "config.yaml"

@@ -1,0 +1,97 @@
+"""What fits into a graphics card: memory to train and to draw with the published bases, computed, not measured.
+
+    python scripts/memory_plan.py [--json] [--write] [--base z-image ...]
+
+Prints a table for docs/memory.md, or everything as JSON. --write keeps the numbers where `likeness bases` reads them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from likeness import files, resources
+from likeness.bases import CARDS, PLAN, SIDES, KnownBase, Needs, Precision, known_bases, needs
+from training.memory_plan import compute
+
+TRAINING: tuple[tuple[Precision, bool], ...] = (
+    ("bf16", False),
+    ("bf16", True),
+    ("int8", True),
+    ("nf4", True),
+)
+DRAWING: tuple[tuple[Precision, bool], ...] = (("bf16", False), ("int8", False), ("nf4", False), ("bf16", True))
+
+
+def training_table(plans: dict[str, Needs], px: int) -> str:
+    """GiB by way of training, and the roomiest way that fits each card."""
+    rows = []
+    for name, plan in plans.items():
+        ways = {
+            f"{precision}{', checkpointed' * kept}": plan.training(px, precision, kept) for precision, kept in TRAINING
+        }
+        rows.append([name, *(f"{size:.1f}" for size in ways.values()), *(_first(ways, card) for card in CARDS)])
+    heads = [f"{precision}{', checkpointed' * kept}" for precision, kept in TRAINING]
+    return _table([f"LoRA at {px} px", *heads, *(f"{card} GB" for card in CARDS)], rows)
+
+
+def drawing_table(plans: dict[str, Needs], px: int) -> str:
+    """GiB by way of drawing, and the quickest way that fits each card."""
+    rows, heads = [], [f"{precision}{', offloaded' * offload}" for precision, offload in DRAWING]
+    for name, plan in plans.items():
+        sizes = [plan.rendering(px, precision, offload) for precision, offload in DRAWING]
+        ways = dict(zip(heads, sizes, strict=True))
+        rows.append([name, *(f"{size:.1f}" for size in sizes), *(_first(ways, card) for card in CARDS)])
+    return _table([f"one picture of {px} px", *heads, *(f"{card} GB" for card in CARDS)], rows)
+
+
+def size_table(bases: list[KnownBase], plans: dict[str, Needs]) -> str:
+    """Parameters in thousand millions, and of the recipe's LoRA in millions."""
+    rows = []
+    for base in bases:
+        plan = plans[base.name]
+        denoiser = plan.parameters[base.family_class.denoiser_folder]
+        encoders = sum(count for part, count in plan.parameters.items() if part.startswith("text_encoder"))
+        rows.append([base.name, f"{denoiser / 1e9:.2f}", f"{encoders / 1e9:.2f}", f"{plan.lora / 1e6:.0f}"])
+    return _table(["base", "denoiser, 10^9", "text encoders, 10^9", "LoRA, 10^6"], rows)
+
+
+def _first(ways: dict[str, float], card: int) -> str:
+    return next((way for way, size in ways.items() if size <= card), "-")
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--base", nargs="*", help="names of bases, as `likeness bases` has them; all")
+    options = parser.parse_args()
+    bases = [base for base in known_bases() if not options.base or base.name in options.base]
+    plans = {}
+    for base in bases:
+        print(base.name, file=sys.stderr, flush=True)
+        plans[base.name] = compute(base)
+    values = {name: plan.model_dump(mode="json") for name, plan in plans.items()}
+    if options.write:
+        known = needs() | plans
+        kept = {base.name: known[base.name].model_dump(mode="json") for base in known_bases()}
+        files.write_json(resources.assets() / "bases" / PLAN, kept)
+    if options.json:
+        print(json.dumps(values, indent=1))
+        return
+    tables = [size_table(bases, plans)]
+    tables += [table(plans, px) for table in (training_table, drawing_table) for px in SIDES]
+    print("\n\n".join(tables))
+
+
+if __name__ == "__main__":
+    main()

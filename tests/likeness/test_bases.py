@@ -1,0 +1,59 @@
+"""`likeness bases` and what it reads."""
+
+import json
+
+import pytest
+
+from likeness import resources
+from likeness.bases import Needs, known_bases
+from likeness.families import FAMILIES
+from tests.likeness.test_cli import run
+
+
+def test_every_base_belongs_to_a_family_and_has_a_recipe() -> None:
+    bases = known_bases()
+    assert {base.family for base in bases} == {family.name for family in FAMILIES}
+    for base in bases:
+        assert (resources.configs() / base.recipe).is_file()
+        assert base.family_class.denoiser_folder in base.parts
+
+
+def test_the_list_of_bases(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "bases", "--json") == 0
+    records = {record["name"]: record for record in json.loads(capsys.readouterr().out)}
+    klein, nine = records["flux.2-klein-base-4b"], records["flux.2-klein-base-9b"]
+    assert klein["denoiser_parameters"] == pytest.approx(3.9e9, rel=0.01) and not klein["must_be_accepted"]
+    assert nine["must_be_accepted"] and nine["config"] == "configs/flux2-klein.yaml"
+    assert klein["train_gib"]["nf4 checkpointed"] < klein["train_gib"]["bf16 checkpointed"] < klein["train_gib"]["bf16"]
+    assert run(monkeypatch, "bases") == 0
+    table = capsys.readouterr().out
+    for record in records.values():
+        (line,) = (line for line in table.splitlines() if f" {record['hub']} " in line)
+        assert record["config"] in line and (f"{record['licence']}*" in line) == record["must_be_accepted"]
+
+
+def test_what_is_needed_is_the_larger_of_what_comes_one_after_the_other() -> None:
+    gib = 2**30
+    plan = Needs(
+        parameters={},
+        denoiser={"bf16": 8 * gib, "int8": 4 * gib, "nf4": 2 * gib},
+        text_encoders={"bf16": 16 * gib, "int8": 8 * gib, "nf4": gib},
+        vae=2 * gib,
+        dequantised=gib,
+        offloaded=3 * gib,
+        offloaded_text=0,
+        lora=gib // 16,
+        step={"512": 20 * gib, "512 checkpointed": 5 * gib},
+        drawing={"512": gib},
+        encoding={"512": gib},
+        decoding={"512": 2 * gib},
+    )
+
+    def net(size: float) -> float:
+        return (size - 0.75) / 1.05
+
+    assert net(plan.training(512, "bf16", checkpointed=False)) == pytest.approx(2 + 8 + 1 + 20)
+    assert net(plan.training(512, "bf16", checkpointed=True)) == pytest.approx(2 + 16 + 2)  # encoding
+    assert net(plan.training(512, "nf4", checkpointed=True)) == pytest.approx(2 + 2 + 1 + 1 + 5)
+    assert net(plan.rendering(512, "bf16")) == pytest.approx(8 + 16 + 1 + 2)
+    assert net(plan.rendering(512, "bf16", offload=True)) == pytest.approx(1 + 3 + 1)
