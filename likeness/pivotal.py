@@ -39,7 +39,7 @@ class PivotalSettings(Settings):
     tokens: int = Field(0, ge=0, le=32)
     """How many; 0 trains none. Two are usual for a face. Their learning rate is optim.token_lr."""
     init: str = "person"
-    """They begin near this word, or each as its own where it is as many words as they are; empty means somewhere."""
+    """They begin near this word; empty means somewhere."""
     until: float = Field(0.5, gt=0, le=1)
     """Share of the steps after which they stand still and the adapter alone goes on (the pivot): early they find the
     person, later they would only learn the photos by heart."""
@@ -100,9 +100,7 @@ def _add(family: Family, folder: str, settings: PivotalSettings, seed: int) -> l
     numbers: list[int] = tokenizer.convert_tokens_to_ids(settings.words)
     table: Tensor = encoder.get_input_embeddings().weight.detach()
     rows = normal((settings.tokens, table.shape[1]), seed, "new-words", folder) * float(table.std())
-    if begin and len(begin) == settings.tokens:
-        rows = table[begin].cpu()
-    elif begin:
+    if begin:
         rows = table[begin].mean(0).cpu() + _SPREAD * rows
     # Whatever the new rows are born with is overwritten; drawing it must not move the process's generator.
     with torch.random.fork_rng(devices=[]), quiet():

@@ -24,7 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from likeness import files
 from likeness.families.base import RECIPE_FILE
 from scripts.building import begin, command_line, write_digests
-from scripts.pocket_base import denoiser, names, pictures, text, vae
+from scripts.pocket_base import denoiser, pictures, text, vae
 from scripts.pocket_base.pictures import Shot
 from scripts.pocket_base.settings import BaseSettings
 
@@ -40,15 +40,14 @@ def train_vae(
 
 
 def latents_of(settings: BaseSettings, people: list[Path], work: Path, accelerator: Accelerator) -> dict:
-    """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "people": (N, P), "scaling_factor"} of all views, made once."""
+    """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "scaling_factor"} of all views, made once."""
     kept = work / "latents.pt"
     if not kept.exists():
         shots = pictures.find_shots(people)
         pixels = pictures.read_pixels(shots)
         model = train_vae(settings, shots, pixels, work, accelerator)
-        made, captions, who = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
-        factor = model.config.scaling_factor
-        torch.save({"latents": made, "captions": captions, "people": who, "scaling_factor": factor}, kept)
+        made, captions = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
+        torch.save({"latents": made, "captions": captions, "scaling_factor": model.config.scaling_factor}, kept)
     return torch.load(kept, weights_only=True)
 
 
@@ -92,8 +91,6 @@ def finish(
 ) -> None:
     """The last stage: train the denoiser and write the base."""
     tokenizer, text_encoder, unet = models_of(settings, data, arguments)
-    words, people = names.add_words(tokenizer, text_encoder), data["people"]
-    model = denoiser.Denoising(unet, text_encoder, names.Names(words, names.LENGTHS, settings.denoiser.text_width))
 
     def tokens(prompts: list[str]) -> torch.Tensor:
         length = tokenizer.model_max_length
@@ -102,8 +99,9 @@ def finish(
         ).input_ids
 
     latents = data["latents"] * data["scaling_factor"]
-    captions, empty = tokens(data["captions"]), tokens([""])[0]
-    denoiser.train(settings, model, latents, captions, people, empty, arguments.work, accelerator)
+    denoiser.train(
+        settings, unet, text_encoder, latents, tokens(data["captions"]), tokens([""])[0], arguments.work, accelerator
+    )
     pipeline = StableDiffusionPipeline(
         vae=autoencoder,
         text_encoder=text_encoder,

@@ -21,7 +21,6 @@ from transformers import CLIPTextModel
 
 from . import linear
 from .fit import fit
-from .names import Names
 from .pictures import Shot, View, caption, show
 from .settings import BaseSettings, DenoiserSettings
 
@@ -71,11 +70,8 @@ def noise_levels(mean: float, std: float) -> Tensor:
 @torch.no_grad()
 def encode_views(
     vae: AutoencoderKL, shots: list[Shot], pixels: Tensor, settings: BaseSettings, device: torch.device
-) -> tuple[Tensor, list[str], Tensor]:
-    """Latent means (N * views, C, h, w), float16, a caption for each, and who is on it (N * views, parameters).
-
-    The scaling factor is set on `vae` from them.
-    """
+) -> tuple[Tensor, list[str]]:
+    """Latent means (N * views, C, h, w), float16, and a caption for each; the scaling factor is set on `vae` from them."""
     latents, captions, batch = [], [], 32
     jobs = [(index, view) for index in range(len(shots)) for view in range(settings.denoiser.views)]
     for first in tqdm(range(0, len(jobs), batch), "encoding", disable=None):
@@ -89,50 +85,39 @@ def encode_views(
     stacked = torch.cat(latents)
     if vae.config.scaling_factor == 1.0:  # an autoencoder that a denoiser was trained on keeps its factor
         vae.register_to_config(scaling_factor=float(1 / stacked[:: len(stacked) // 5000 or 1].float().std()))
-    people = torch.tensor([shots[index].who for index, _ in jobs])
-    return stacked, captions, people
+    return stacked, captions
 
 
 class Denoising(torch.nn.Module):
-    """Denoiser, text encoder and names as one module from latents to loss, which is what data parallelism wants."""
+    """Denoiser and text encoder as one module from latents to loss, which is what data parallelism wants."""
 
-    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, names: Names) -> None:
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
         super().__init__()
-        self.unet, self.text_encoder, self.names = unet, text_encoder, names
+        self.unet, self.text_encoder = unet, text_encoder
         self.scheduler = build_scheduler()
 
-    def read(self, tokens: Tensor, people: Tensor) -> Tensor:
-        """The text encoder's (B, L, width) of captions (B, L) whose names are those of `people` (B, parameters)."""
-        said = self.names(tokens, people)
-        table = self.text_encoder.get_input_embeddings()
-        handle = table.register_forward_hook(lambda module, given, rows: rows + said)
-        try:
-            return self.text_encoder(tokens)[0]
-        finally:
-            handle.remove()
-
-    def forward(self, latents: Tensor, tokens: Tensor, people: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Mean v loss of scaled latents (B, C, h, w) under captions (B, L) of `people` (B, parameters)."""
+    def forward(self, latents: Tensor, tokens: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Mean v loss of scaled latents (B, C, h, w) under captions (B, L)."""
         noisy = self.scheduler.add_noise(latents, noise, timesteps)
         target = self.scheduler.get_velocity(latents, noise, timesteps)
         # torch's fused attention on the CPU is slow backwards in bfloat16: 1.4 times a whole step of this denoiser.
         plain = latents.device.type == "cpu" and torch.is_autocast_enabled("cpu")
         with sdpa_kernel(SDPBackend.MATH) if plain else nullcontext():
-            made = self.unet(noisy, timesteps, self.read(tokens, people)).sample.float()
+            made = self.unet(noisy, timesteps, self.text_encoder(tokens)[0]).sample.float()
         return (made - target).pow(2).mean()
 
 
 def train(
     settings: BaseSettings,
-    model: Denoising,
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
     latents: Tensor,
     tokens: Tensor,
-    people: Tensor,
     empty: Tensor,
     out: Path,
     accelerator: Accelerator,
 ) -> None:
-    """Train in place on SCALED latents (N, C, h, w), token ids (N, L) and people (N, parameters); `out/denoiser_state.pt` lets a later call go on."""
+    """Train both models in place on SCALED latents (N, C, h, w) and token ids (N, L); `out/denoiser_state.pt` lets a later call go on."""
     config, device = settings.denoiser, accelerator.device
     levels = noise_levels(config.log_snr_mean, config.log_snr_std)
 
@@ -144,8 +129,7 @@ def train(
         # Stratified timesteps: each batch covers the whole range, which calms the loss of a small batch.
         strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
         timesteps = torch.searchsorted(levels, torch.from_numpy(strata)).clamp(max=len(levels) - 1)
-        batch = (latents[chosen].float(), words, people[chosen], noise, timesteps)
-        return model(*(part.to(device) for part in batch))
+        return model(latents[chosen].float().to(device), words.to(device), noise.to(device), timesteps.to(device))
 
-    model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub forgets it
+    model = Denoising(unet.to(memory_format=torch.channels_last), text_encoder)
     fit(model, loss_of, config, settings.seed, out / "denoiser_state.pt", accelerator, ema_decay=0.9995)

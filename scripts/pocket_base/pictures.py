@@ -1,6 +1,6 @@
 """The pictures that the pocket base learns from: a folder of rendered people, read once into memory.
 
-A folder holds one sub-folder a person: `person.json` (with `identity` and `shots: {file: {"words": {...}}}`) and its JPEGs. `words` are
+A folder holds one sub-folder a person: `person.json` (with `shots: {file: {"words": {...}}}`) and its JPEGs. `words` are
 the true facts of the scene (background, outfit, light, expression, glasses) in the words that our styles use; an empty one
 is a fact that our words do not name.
 """
@@ -18,16 +18,12 @@ from PIL import Image
 
 from training.crops import MIDDLE, WIDTHS, Crop
 
-from . import names
-
 
 @dataclass(frozen=True)
 class Shot:
     """One picture, what is true of its scene, and where the face is, in parts of the picture's side."""
 
     path: Path
-    who: tuple[float, ...]
-    """The person's true parameters, as `names.vector` has them."""
     words: dict[str, str | bool]
     centre: tuple[float, float]
     size: float
@@ -41,15 +37,13 @@ def find_shots(folders: list[Path], words: bool = True) -> list[Shot]:
     shots = []
     for folder in folders:
         for truth in sorted(folder.glob("*/person.json")):
-            facts = json.loads(truth.read_text())
-            who = tuple(names.vector(facts["identity"]))
-            for name, shot in sorted(facts["shots"].items()):
+            for name, shot in sorted(json.loads(truth.read_text())["shots"].items()):
                 if ("words" in shot) == words:
                     path = truth.parent / name
                     with Image.open(path) as picture:
                         face = _face(shot["landmarks"], picture.width)
-                    facts_in_words = {key: value for key, value in shot.items() if isinstance(value, str | bool)}
-                    shots.append(Shot(path, who, shot.get("words", facts_in_words), *face))
+                    told = {key: value for key, value in shot.items() if isinstance(value, str | bool)}
+                    shots.append(Shot(path, shot.get("words", told), *face))
     return shots
 
 
@@ -136,10 +130,23 @@ def show(pixels: torch.Tensor, view: View, size: int) -> torch.Tensor:
     return (picture.flip(-1) if view.mirrored else picture)[0]
 
 
+SYLLABLES = "bdfgklmnprstvz", "aeiou"
+
+
+def invented_name(person: str) -> str:
+    """A pronounceable word of 3 to 6 letters, always the same for one person (the name of their folder)."""
+    rng = np.random.default_rng(list(person.encode()))
+    return "".join(str(rng.choice(list(SYLLABLES[k % 2]))) for k in range(rng.integers(3, 7)))
+
+
 def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
-    """A caption of what is true of this view: half of them leave words out; 60% say who it is (`names.py`)."""
+    """A caption of what is true of this view: half of them leave words out; a quarter carry the person's invented name.
+
+    The name in front of "person" teaches the model that a word there means who it is, so that a trigger word has something
+    to take hold of. (A meaningless word there taught it to look past such words, and adapters then hardly moved.)
+    """
     words = shot.words
-    name = f"{names.NAME} " if rng.random() < 0.6 else "a "
+    name = invented_name(shot.path.parent.name) + " " if rng.random() < 0.25 else ""
     kind = (
         {"headshot": "a headshot of", "selfie": "a selfie of"}[str(words["kind"])]
         if rng.random() < 0.7
@@ -155,4 +162,4 @@ def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
     rng.shuffle(parts)
     if view.grey:
         parts.insert(0, "black and white photograph")
-    return ", ".join([f"{kind} {name}person", *parts])
+    return ", ".join([f"{kind} {name or 'a '}person", *parts])

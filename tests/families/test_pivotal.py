@@ -18,7 +18,7 @@ from likeness.errors import LikenessError
 from likeness.families import load_family
 from likeness.lora_export import export
 from likeness.person import Person
-from likeness.pivotal import EMBEDDINGS_FILE, PivotalSettings, add_words
+from likeness.pivotal import EMBEDDINGS_FILE, PivotalSettings
 from tests.families.common import LORA, NEGATIVE, SEED, SIDE, STEPS, STOCK, config
 from training.model import DreamboothSettings, make_trainable
 from training.run import train
@@ -123,15 +123,6 @@ def test_the_words_begin_near_the_first_one_and_stand_still_after_the_pivot(
     letters = family.tokenizers["tokenizer"]("person", add_special_tokens=False).input_ids
     assert float((begun - table[letters].mean(0)).abs().max()) < 0.6 * float(table.std())
     assert not torch.equal(begun[0], begun[1])
-
-
-def test_as_many_words_as_they_are_each_begin_as_their_own(bases: Callable[[str], Path]) -> None:
-    family = load_family(str(bases("sd15")))
-    table: Any = family.text_encoders["text_encoder"].get_input_embeddings().weight.clone()  # type: ignore[operator]
-    letters = family.tokenizers["tokenizer"]("a b c", add_special_tokens=False).input_ids
-    (numbers,) = add_words(family, PivotalSettings(tokens=len(letters), init="a b c"), seed=3).values()
-    grown: Any = family.text_encoders["text_encoder"].get_input_embeddings().weight  # type: ignore[operator]
-    assert torch.equal(grown[numbers], table[letters])
 
 
 def test_a_resumed_run_is_the_same_run(bases: Callable[[str], Path], person: Person) -> None:

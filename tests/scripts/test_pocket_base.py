@@ -8,19 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
 from PIL import Image, ImageDraw
-from transformers import CLIPTextModel, CLIPTokenizer
 
 from likeness import resources
 from likeness.faces import FaceFinder
-from scripts.pocket_base import linear, names
-from scripts.pocket_base.denoiser import Denoising, build_scheduler, noise_levels
+from scripts.pocket_base import linear
+from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import View, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
 from scripts.pocket_base.settings import VaeSettings
 from scripts.pocket_base.vae import build
-from scripts.portrait_world.people import who_is
 from training.crops import MIDDLE, WIDTHS
 
 FACES = {
@@ -38,7 +35,7 @@ def person(folder: Path, size: int = 256) -> Path:
     noise = np.random.default_rng(5).integers(0, 256, (size, size, 3), np.uint8)
     Image.fromarray(noise).save(folder / "headshot_00.png")
     shots = {"headshot_00.png": {"words": {"kind": "headshot"}, "landmarks": FACES}, "old.png": {"landmarks": FACES}}
-    (folder / "person.json").write_text(json.dumps({"identity": who_is(1).asdict(), "shots": shots}))
+    (folder / "person.json").write_text(json.dumps({"shots": shots}))
     return folder
 
 
@@ -123,31 +120,6 @@ def test_the_closed_form_autoencoder_is_principal_components() -> None:
     centred = smooth - smooth.mean((0, 2, 3), keepdim=True)
     kept = found[1] - found[1].mean((0, 2, 3), keepdim=True)
     assert 0.99 <= float(kept.square().sum() / centred.square().sum()) <= 1.001
-
-
-def test_a_name_says_who_somebody_is_and_nothing_where_it_is_not_written() -> None:
-    """What is thrown away after training is all that the words say of one person; at its mean they are plain words."""
-    base = resources.base("pocket")
-    tokenizer = CLIPTokenizer.from_pretrained(f"{base}/tokenizer")
-    encoder = CLIPTextModel.from_pretrained(f"{base}/text_encoder")
-    words = names.add_words(tokenizer, encoder)
-    people = torch.tensor([names.vector(who_is(number).asdict()) for number in (1, 2)])
-    assert 0.5 < float(people.std()) < 1.5
-    model = Denoising(UNet2DConditionModel(), encoder, names.Names(words, names.LENGTHS, 192))
-    for said in model.names.maps:
-        torch.nn.init.normal_(said.weight, std=0.1)
-
-    def read(prompt: str, who: torch.Tensor) -> torch.Tensor:
-        tokens = tokenizer([prompt] * len(who), padding="max_length", max_length=48, return_tensors="pt").input_ids
-        with torch.no_grad():
-            own = encoder(tokens)[0]
-            assert torch.equal(model.read(tokens, torch.zeros_like(who)), own)
-            return model.read(tokens, who) - own
-
-    named = read(f"a photo of {names.NAME} person", people)
-    assert float(named.abs().max()) > 0.01
-    assert float((named[0] - named[1]).abs().max()) > 0.01
-    assert not read("a photo of a person", people).any()
 
 
 def test_glasses_are_read_off_the_eyes_of_people_not_seen_before() -> None:
