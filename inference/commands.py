@@ -243,7 +243,7 @@ def _renderer(person: Person, chosen: Choice) -> Renderer:
     from inference.references import choose
     from inference.renderer import Renderer
     from likeness.adapter import read_info
-    from likeness.families import Quantisation, family_class, family_named
+    from likeness.families import Quantization, family_class, family_named
     from likeness.families.variant import find_variant
 
     info = read_info(chosen.adapter)
@@ -264,7 +264,7 @@ def _renderer(person: Person, chosen: Choice) -> Renderer:
         variant=variant,
         references=photos,
         accept_license=chosen.accept_license,
-        quantise=Quantisation.parse({"kind": chosen.quantize, "text_encoders": True}),
+        quantize=Quantization.parse({"kind": chosen.quantize, "text_encoders": True}),
         offload=chosen.offload,
     )
 

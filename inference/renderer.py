@@ -20,7 +20,7 @@ from likeness import licences
 from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
 from likeness.errors import LikenessError
-from likeness.families import Family, Quantisation, Recipe, family_class, licence_of, load_family, quantisation
+from likeness.families import Family, Quantization, Recipe, family_class, licence_of, load_family, quantization
 from likeness.families.variant import Variant
 from likeness.quiet import quiet
 from likeness.randomness import normal
@@ -87,24 +87,24 @@ class Renderer:
         variant: Variant | None = None,
         references: Sequence[ReferencePhoto] = (),
         accept_license: bool = False,
-        quantise: Quantisation | None = None,
+        quantize: Quantization | None = None,
         offload: bool = False,
     ) -> None:
         """Load everything; `device` and `dtype` are the best of this machine by default.
 
         A base on the Hub is the very commit that the adapter was trained on, where that is the base's own. Raises
         LikenessError when the base is not there, the adapter does not belong to it, it takes no references, or its licence
-        must be accepted. `quantise`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
+        must be accepted. `quantize`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
         """
         self.device = device or best_device()
-        _check_memory(quantise or Quantisation(), offload, adapter, self.device)
+        _check_memory(quantize or Quantization(), offload, adapter, self.device)
         base = variant.base or base if variant else base
         revision = _revision(base, adapter)
         licences.check(licence_of(base, revision), accept_license, base)
         if variant and variant.lora and (licence := variant.lora_licence):
             licences.check(licence, accept_license, variant.lora, "LoRA")
         self.dtype = dtype or (family_class(base, revision).half if self.device.startswith("cuda") else torch.float32)
-        self.family = load_family(base, self.dtype, revision=revision, quantise=quantise)
+        self.family = load_family(base, self.dtype, revision=revision, quantize=quantize)
         self.base = base
         self.weight = weight
         self.references = tuple(references)
@@ -175,10 +175,10 @@ class Renderer:
             raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
 
 
-def _check_memory(quantise: Quantisation, offload: bool, adapter: Path | None, device: str) -> None:
+def _check_memory(quantize: Quantization, offload: bool, adapter: Path | None, device: str) -> None:
     """Raises LikenessError for what does not go together, or not with this machine."""
-    quantisation.check(quantise, device)
-    if quantise.kind == "none":
+    quantization.check(quantize, device)
+    if quantize.kind == "none":
         return
     if offload:
         raise LikenessError("a quantised base cannot be offloaded", "Choose one of --quantize and --offload")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from likeness import files
 from likeness.families import Family
-from likeness.families.quantisation import precision
+from likeness.families.quantization import precision
 from likeness.families.source import weights_hash
 from training.data import Example
 

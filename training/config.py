@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from likeness.adapter import LoraSettings
-from likeness.families import Quantisation
+from likeness.families import Quantization
 from likeness.person import check_name
 from likeness.pivotal import PivotalSettings
 from likeness.settings import Settings
@@ -65,7 +65,7 @@ class TrainConfig(Settings):
     gradient_checkpointing: bool = False
     mixed_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What is trained stays in fp32; this is what the rest is kept and computed in."""
-    quantize: Quantisation = Quantisation()
+    quantize: Quantization = Quantization()
     """Of the frozen base: not at all, for it costs time and, in 4 bits, a little likeness to the base."""
     lora: LoraSettings = LoraSettings()
     dreambooth: DreamboothSettings = DreamboothSettings()

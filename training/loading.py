@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from likeness import licences, resources
-from likeness.families import Family, licence_of, load_family, quantisation
+from likeness.families import Family, licence_of, load_family, quantization
 from training.config import TrainConfig
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -28,7 +28,7 @@ def load_base(config: TrainConfig, device: torch.device) -> Family:
     Where what is frozen stays so, on a GPU and wherever it is quantised, it comes in the precision of the run at once:
     nothing there has room for it in float32. Raises LikenessError when there is no such base, or it cannot be quantised here.
     """
-    quantisation.check(config.quantize, device)
+    quantization.check(config.quantize, device)
     low = config.method == "lora" and (device.type != "cpu" or config.quantize.kind != "none")
     frozen = DTYPES[config.mixed_precision] if low else None
     base = resources.base(config.base)
@@ -41,8 +41,8 @@ def load_base(config: TrainConfig, device: torch.device) -> Family:
 
 
 def place(module: nn.Module, device: torch.device) -> None:
-    """Moves a part of a base, unless its quantisation has placed it for good."""
-    if not quantisation.stays(module):
+    """Moves a part of a base, unless its quantization has placed it for good."""
+    if not quantization.stays(module):
         module.to(device)
 
 

@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from likeness import adapter
 from likeness.adapter import LoraSettings
 from likeness.families import Family
-from likeness.families.quantisation import is_plain
+from likeness.families.quantization import is_plain
 from likeness.pivotal import TRAINED, PivotalSettings
 from likeness.settings import Settings
 from training.optim import GroupName

@@ -10,7 +10,7 @@ from likeness.families.base import Family, Recipe, TargetPreset
 from likeness.families.flux2_klein import Flux2Klein
 from likeness.families.krea2 import Krea2
 from likeness.families.lumina2 import Lumina2
-from likeness.families.quantisation import Quantisation
+from likeness.families.quantization import Quantization
 from likeness.families.qwen_image import QwenImage
 from likeness.families.schedule import DiscreteSchedule, FlowSchedule, Schedule
 from likeness.families.stable_diffusion import StableDiffusion
@@ -34,7 +34,7 @@ __all__ = [
     "DiscreteSchedule",
     "Family",
     "FlowSchedule",
-    "Quantisation",
+    "Quantization",
     "Recipe",
     "Schedule",
     "TargetPreset",
@@ -80,8 +80,8 @@ def load_family(
     device: str | torch.device = "cpu",
     revision: str | None = None,
     frozen: torch.dtype | None = None,
-    quantise: Quantisation | None = None,
+    quantize: Quantization | None = None,
 ) -> Family:
     """Load a base ("pocket", a folder or a Hub id) as its family, as `Family.load` does."""
     folder = source.locate(base, revision, dtype)
-    return family_of(source.pipeline_class_name(folder)).load(base, dtype, device, revision, frozen, quantise)
+    return family_of(source.pipeline_class_name(folder)).load(base, dtype, device, revision, frozen, quantize)

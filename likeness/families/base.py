@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from likeness.errors import LikenessError
-from likeness.families import quantisation, source
-from likeness.families.quantisation import Quantisation
+from likeness.families import quantization, source
+from likeness.families.quantization import Quantization
 from likeness.families.schedule import DiscreteSchedule, Schedule
 from likeness.families.variant import Variant
 from likeness.gates import Gates
@@ -85,12 +85,12 @@ class Family(ABC):
         device: str | torch.device = "cpu",
         revision: str | None = None,
         frozen: torch.dtype | None = None,
-        quantise: Quantisation | None = None,
+        quantize: Quantization | None = None,
     ) -> Self:
         """A base by name, folder or Hub id.
 
-        `frozen`: what denoiser and text encoders are kept in, where it is not `dtype`. `quantise`: which of them are kept in
-        fewer bits, for a machine that `quantisation.check` accepts. Raises LikenessError when the base is absent, broken
+        `frozen`: what denoiser and text encoders are kept in, where it is not `dtype`. `quantize`: which of them are kept in
+        fewer bits, for a machine that `quantization.check` accepts. Raises LikenessError when the base is absent, broken
         or of another family.
         """
         folder = source.locate(base, revision, dtype)
@@ -101,7 +101,7 @@ class Family(ABC):
             )
         names = [name for name in source.part_names(folder) if name.startswith("text_encoder")]
         dtypes = dict.fromkeys([cls.denoiser_folder, *names], frozen or dtype) | {"default": dtype}
-        bits = quantisation.pipeline_config(quantise or Quantisation(), cls.denoiser_folder, names, frozen or dtype)
+        bits = quantization.pipeline_config(quantize or Quantization(), cls.denoiser_folder, names, frozen or dtype)
         return cls(base, folder, source.load_parts(folder, cls.pipeline_class, dtypes, device, bits))
 
     @property

@@ -18,7 +18,7 @@ from torch import nn
 
 from likeness import files, resources
 from likeness.errors import LikenessError
-from likeness.families import quantisation, single_file
+from likeness.families import quantization, single_file
 from likeness.quiet import quiet
 from likeness.yaml12 import YamlError, parse_yaml
 
@@ -150,7 +150,7 @@ def load_parts(
 
 def _placed(parts: Mapping[str, Any], device: str | torch.device) -> dict[str, Any]:
     for part in parts.values():
-        if isinstance(part, nn.Module) and not quantisation.stays(part):
+        if isinstance(part, nn.Module) and not quantization.stays(part):
             part.to(device)
     return dict(parts)
 

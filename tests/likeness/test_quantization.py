@@ -16,7 +16,7 @@ from transformers import BitsAndBytesConfig as TextBitsAndBytesConfig
 
 from inference.renderer import Renderer
 from likeness.errors import LikenessError
-from likeness.families.quantisation import PACKAGES, Quantisation, check, is_plain, pipeline_config, precision, stays
+from likeness.families.quantization import PACKAGES, Quantization, check, is_plain, pipeline_config, precision, stays
 from training.config import TrainConfig
 
 
@@ -48,33 +48,33 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_missing_package_is_named_with_the_way_to_get_it(kind: str, device: str, package: str) -> None:
     with pytest.raises(LikenessError, match=rf"{kind} needs {package}, .*pip install {package}"):
-        check(Quantisation.parse({"kind": kind}), device)
+        check(Quantization.parse({"kind": kind}), device)
 
 
 @pytest.mark.usefixtures("installed")
 def test_what_needs_a_gpu_is_refused_without_one() -> None:
     for kind in ("nf4", "llm-int8", "fp8"):
         with pytest.raises(LikenessError, match=f"{kind} needs an NVIDIA GPU, and this runs on cpu"):
-            check(Quantisation.parse({"kind": kind}), "cpu")
-    check(Quantisation(kind="int8"), "cpu")
-    check(Quantisation(), "cpu")
+            check(Quantization.parse({"kind": kind}), "cpu")
+    check(Quantization(kind="int8"), "cpu")
+    check(Quantization(), "cpu")
 
 
 @pytest.mark.usefixtures("installed")
 def test_an_older_gpu_knows_no_8_bit_floats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 6))
-    check(Quantisation(kind="int8"), "cuda:0")
+    check(Quantization(kind="int8"), "cuda:0")
     with pytest.raises(LikenessError, match="no 8-bit floats. Use int8"):
-        check(Quantisation(kind="fp8"), "cuda:0")
+        check(Quantization(kind="fp8"), "cuda:0")
 
 
 def test_each_quantised_part_has_the_configuration_of_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     true = importlib.metadata.version  # which the configurations ask for
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.48.0" if name == "bitsandbytes" else true(name))
-    assert pipeline_config(Quantisation(), "unet", ["text_encoder"], torch.bfloat16) is None
-    alone = pipeline_config(Quantisation(kind="nf4"), "transformer", ["text_encoder"], torch.bfloat16)
+    assert pipeline_config(Quantization(), "unet", ["text_encoder"], torch.bfloat16) is None
+    alone = pipeline_config(Quantization(kind="nf4"), "transformer", ["text_encoder"], torch.bfloat16)
     assert list(alone.quant_mapping) == ["transformer"]
-    both = Quantisation(kind="nf4", text_encoders=True)
+    both = Quantization(kind="nf4", text_encoders=True)
     mapping = pipeline_config(both, "transformer", ["text_encoder", "text_encoder_2"], torch.bfloat16).quant_mapping
     assert isinstance(mapping["transformer"], BitsAndBytesConfig)
     for part in ("text_encoder", "text_encoder_2"):
@@ -82,7 +82,7 @@ def test_each_quantised_part_has_the_configuration_of_its_library(monkeypatch: p
     for own in mapping.values():
         assert own.load_in_4bit and own.bnb_4bit_quant_type == "nf4" and own.bnb_4bit_use_double_quant
         assert own.bnb_4bit_compute_dtype == torch.bfloat16
-    eight = pipeline_config(Quantisation(kind="llm-int8"), "unet", [], torch.float16).quant_mapping["unet"]
+    eight = pipeline_config(Quantization(kind="llm-int8"), "unet", [], torch.float16).quant_mapping["unet"]
     assert eight.load_in_8bit and not eight.load_in_4bit
 
 
@@ -111,10 +111,10 @@ def test_what_learns_is_not_quantised(changes: dict[str, Any]) -> None:
 @pytest.mark.usefixtures("missing")
 def test_drawing_says_it_before_a_base_is_loaded() -> None:
     with pytest.raises(LikenessError, match="int8 needs torchao"):
-        Renderer("somebody/base-on-the-hub", Path("nowhere"), "cpu", quantise=Quantisation(kind="int8"))
+        Renderer("somebody/base-on-the-hub", Path("nowhere"), "cpu", quantize=Quantization(kind="int8"))
 
 
 @pytest.mark.usefixtures("installed")
 def test_fewer_bits_and_offloading_exclude_each_other() -> None:
     with pytest.raises(LikenessError, match="cannot be offloaded"):
-        Renderer("pocket", None, "cpu", quantise=Quantisation(kind="int8"), offload=True)
+        Renderer("pocket", None, "cpu", quantize=Quantization(kind="int8"), offload=True)

@@ -1,4 +1,4 @@
-"""A frozen base in fewer bits, through diffusers' and transformers' own quantisation.
+"""A frozen base in fewer bits, through diffusers' and transformers' own quantization.
 
 bitsandbytes: 4 bits as QLoRA has them (Dettmers et al. 2023, arXiv 2305.14314) or 8 (LLM.int8, arXiv 2208.07339), on a GPU.
 torchao: weights in 8-bit integers or floats, made whole again for every product; the integers also on a CPU.
@@ -23,7 +23,7 @@ _FP8_CAPABILITY = (8, 9)
 """Of the first NVIDIA GPUs that know 8-bit floats (Ada)."""
 
 
-class Quantisation(Settings):
+class Quantization(Settings):
     """What of a frozen base is kept in fewer bits."""
 
     kind: Kind = "none"
@@ -32,7 +32,7 @@ class Quantisation(Settings):
     """Whether the text encoders are, too. They read each prompt once, so that in training it saves no time, only memory."""
 
 
-def check(settings: Quantisation, device: str | torch.device) -> None:
+def check(settings: Quantization, device: str | torch.device) -> None:
     """Raises LikenessError where the package, or the hardware at `device`, is missing."""
     if settings.kind == "none":
         return
@@ -47,7 +47,7 @@ def check(settings: Quantisation, device: str | torch.device) -> None:
         raise LikenessError("this GPU knows no 8-bit floats", "Use int8")
 
 
-def pipeline_config(settings: Quantisation, denoiser: str, encoders: Iterable[str], dtype: torch.dtype) -> Any:
+def pipeline_config(settings: Quantization, denoiser: str, encoders: Iterable[str], dtype: torch.dtype) -> Any:
     """What diffusers' `from_pretrained` takes as quantization_config; None where nothing is quantised.
 
     `denoiser`, `encoders`: the folders of these parts in the base; `dtype`: what products are computed in.
