@@ -135,7 +135,7 @@ def gemma_tokenizer() -> GemmaTokenizer:
 
 
 def llama_tokenizer() -> LlamaTokenizer:
-    """Ends every text and begins none, as Pile-T5's does. One character is one token."""
+    """Ends every text and begins none, as ComfyUI has it for Pile-T5. One character is one token."""
     words = ["<pad>", "<s>", "</s>", "<unk>", "\u2581", *sorted(set(string.printable) - set(string.whitespace))]
     vocabulary = {word: number for number, word in enumerate(words)}
     tokenizer = LlamaTokenizer(vocab=vocabulary, merges=[], pad_token="<pad>", padding_side="right")
