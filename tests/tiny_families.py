@@ -23,6 +23,8 @@ from transformers import (
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
+    UMT5Config,
+    UMT5EncoderModel,
 )
 
 from tests import tiny
@@ -256,6 +258,32 @@ def lumina2() -> Any:
     )
 
 
+def aura_flow() -> Any:
+    """One block of two streams and one of one; an autoencoder that does not shift, and places for pictures of 64 px."""
+    transformer = diffusers.AuraFlowTransformer2DModel(
+        sample_size=SIDE // 4,
+        num_mmdit_layers=1,
+        num_single_dit_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        caption_projection_dim=16,
+        pos_embed_max_size=(2 * SIDE // 8) ** 2,
+    )
+    with torch.no_grad():  # born with gates that are nearly shut, through which nothing of attention would be seen
+        for name, weight in transformer.named_parameters():
+            weight.mul_(20 if name.endswith(("norm1.linear.weight", "norm1_context.linear.weight")) else 1)
+    tokenizer = parts.llama_tokenizer()
+    text = UMT5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
+    return diffusers.AuraFlowPipeline(
+        tokenizer=tokenizer,  # type: ignore[arg-type]
+        text_encoder=UMT5EncoderModel(text).eval(),
+        vae=tiny._vae(),
+        transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=1.73),
+    )
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "sd15": sd15,
     "sdxl": sdxl,
@@ -265,4 +293,5 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "krea2": krea2,
     "sd35": sd35,
     "lumina2": lumina2,
+    "aura-flow": aura_flow,
 }

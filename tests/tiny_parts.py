@@ -6,7 +6,14 @@ from typing import Any
 import diffusers
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, GemmaTokenizer, Qwen2Tokenizer, Qwen3Config
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    GemmaTokenizer,
+    LlamaTokenizer,
+    Qwen2Tokenizer,
+    Qwen3Config,
+)
 
 from tests import tiny
 
@@ -124,4 +131,14 @@ def gemma_tokenizer() -> GemmaTokenizer:
     tokenizer = GemmaTokenizer(vocab=gemma_vocabulary(), merges=[], padding_side="right")
     begin = TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", gemma_vocabulary()["<bos>"])])
     tokenizer.backend_tokenizer.post_processor = begin
+    return tokenizer
+
+
+def llama_tokenizer() -> LlamaTokenizer:
+    """Ends every text and begins none, as ComfyUI has it for Pile-T5. One character is one token."""
+    words = ["<pad>", "<s>", "</s>", "<unk>", "\u2581", *sorted(set(string.printable) - set(string.whitespace))]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    tokenizer = LlamaTokenizer(vocab=vocabulary, merges=[], pad_token="<pad>", padding_side="right")
+    end = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", vocabulary["</s>"])])
+    tokenizer.backend_tokenizer.post_processor = end
     return tokenizer

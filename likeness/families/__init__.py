@@ -6,6 +6,7 @@ import torch
 
 from likeness.errors import LikenessError
 from likeness.families import source
+from likeness.families.aura_flow import AuraFlow
 from likeness.families.base import Family, Recipe, TargetPreset
 from likeness.families.flux2_klein import Flux2Klein
 from likeness.families.krea2 import Krea2
@@ -27,6 +28,7 @@ FAMILIES: tuple[type[Family], ...] = (
     Krea2,
     StableDiffusion3,
     Lumina2,
+    AuraFlow,
 )
 
 __all__ = [

@@ -34,7 +34,8 @@ class Lumina2(KLFamily, FlowFamily):
     pipeline_class = "Lumina2Pipeline"
     default_licence = "apache-2.0"
     architecture = "lumina-2"
-    # It holds the three matrices of attention as one, of unequal heights: adapters of each alone have no place there.
+    # It holds the three matrices of attention as one, and would put adapters of each alone, under Z-Image's names, at
+    # slices of equal height, where keys and values are a third as high as queries (comfy/utils.py, z_image_to_diffusers).
     comfyui_modules = None
     # The stock pipeline writes its instructions before prompts, but not before negative ones, which are to be empty.
     default_recipe = Recipe(steps=30, guidance_scale=4.0, negative=False)

@@ -26,6 +26,7 @@ STOCK: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "krea2": ((4, 8, 8), {"guidance_scale": 2.0, "negative_prompt": NEGATIVE}),
     "sd35": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
     "lumina2": ((4, 8, 8), {"guidance_scale": 3.0}),
+    "aura-flow": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
 }
 NAMES = list(STOCK)
 FLOWS = [name for name in NAMES if name not in ("sd15", "sdxl")]

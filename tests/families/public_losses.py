@@ -150,6 +150,21 @@ def lumina2_loss(pipe: Any, pixels: Tensor, prompts: list[str], noise: Tensor, t
     return errors.reshape(len(errors), -1).mean(1).mean()
 
 
+def aura_flow_loss(pipe: Any, pixels: Tensor, prompts: list[str], noise: Tensor, timesteps: Tensor) -> Tensor:
+    """diffusers has no script for it: train_dreambooth_lora_sd3.py with no weighting, around this pipeline's own call."""
+    latents = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+    sigmas = (timesteps / 1000).reshape(-1, 1, 1, 1)
+    text = pipe.encode_prompt(prompts, do_classifier_free_guidance=False)[0]
+    said = pipe.transformer(
+        (1 - sigmas) * latents + sigmas * noise,
+        encoder_hidden_states=text,
+        timestep=timesteps / 1000,
+        return_dict=False,
+    )[0]
+    errors = (said - (noise - latents)) ** 2
+    return errors.reshape(len(errors), -1).mean(1).mean()
+
+
 PUBLIC: dict[str, Callable[[Any, Tensor, list[str], Tensor, Tensor], Tensor]] = {
     "sd15": sd15_loss,
     "sdxl": sdxl_loss,
@@ -159,4 +174,5 @@ PUBLIC: dict[str, Callable[[Any, Tensor, list[str], Tensor, Tensor], Tensor]] = 
     "krea2": krea2_loss,
     "sd35": sd35_loss,
     "lumina2": lumina2_loss,
+    "aura-flow": aura_flow_loss,
 }

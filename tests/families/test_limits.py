@@ -47,3 +47,10 @@ def test_what_a_base_cannot_read_is_told(name: str, bases: Callable[[str], Path]
     family: Family = load_family(str(bases(name)))
     assert family.unread(PROMPT) == ""
     assert family.unread("a" * 1200 + "bcd").endswith("abcd")
+
+
+def test_a_picture_that_aura_flow_has_no_places_for_is_refused(bases: Callable[[str], Path]) -> None:
+    family = load_family(str(bases("aura-flow")))
+    assert family.latent_shape(2 * SIDE, SIDE) == (4, 16, 8)
+    with pytest.raises(LikenessError, match="72 x 32 px is too large for this base.*at most 64 px"):
+        family.latent_shape(SIDE, 2 * SIDE + 8)
