@@ -37,16 +37,15 @@ class AuraFlow(KLFamily, FlowFamily):
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """As the base class. Raises LikenessError also for a picture larger than the square of learnt places."""
+        shape = super().latent_shape(height, width)
         denoiser: Any = self.denoiser
-        step = self.vae_factor * self.patch
-        self._check_size(height, width, step)
-        longest = math.isqrt(denoiser.config.pos_embed_max_size) * step
+        longest = math.isqrt(denoiser.config.pos_embed_max_size) * self.vae_factor * self.patch
         if max(height, width) > longest:
             # The transformer itself takes the places of neighbouring rows, or ends with an index error.
             raise LikenessError(
                 f"{width} x {height} px is too large for this base", f"Draw at most {longest} px a side"
             )
-        return int(denoiser.config.in_channels), height // self.vae_factor, width // self.vae_factor
+        return shape
 
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """{"states": (B, 256, width), 0 where there is no text}."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +20,19 @@ from likeness.families.flow import FlowFamily
 class KLFamily(Family):
     """A base whose denoiser sees (latents - shift) * scale, as the autoencoder's configuration has them."""
 
+    patch: ClassVar[int] = 1
+    """Latents along one side of what the denoiser takes as one token."""
+
     def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
         super().__init__(base, folder, parts)
         # Kept, because the size of latents is asked for when the VAE has long been freed.
         self.vae_factor: int = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         """Pixels to a latent, along one side."""
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        self._check_size(height, width, self.vae_factor * self.patch)
+        denoiser: Any = self.denoiser
+        return int(denoiser.config.in_channels), height // self.vae_factor, width // self.vae_factor
 
     def encode_image(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         vae: Any = self.vae

@@ -41,11 +41,6 @@ class Lumina2(KLFamily, FlowFamily):
     default_recipe = Recipe(steps=30, guidance_scale=4.0, negative=False)
     patch = 2
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        self._check_size(height, width, self.vae_factor * self.patch)
-        transformer: Any = self.denoiser
-        return int(transformer.config.in_channels), height // self.vae_factor, width // self.vae_factor
-
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """{"states": (B, 256, width), "mask": (B, 256), 1 for text and 0 for what fills up}; "" is read bare."""
         encoder: Any = self._encoder("text_encoder")

@@ -48,11 +48,6 @@ class StableDiffusion3(KLFamily, FlowFamily):
         transformer: Any = self.denoiser
         return int(transformer.config.sample_size) * self.vae_factor
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        self._check_size(height, width, self.vae_factor * self.patch)
-        transformer: Any = self.denoiser
-        return int(transformer.config.in_channels), height // self.vae_factor, width // self.vae_factor
-
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """{"encoder_hidden_states": (B, 77 + 256, width of T5), "pooled_projections": (B, both CLIPs' summaries)}."""
         self._encoder("text_encoder")

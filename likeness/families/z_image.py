@@ -34,11 +34,6 @@ class ZImage(KLFamily, FlowFamily):
     variants = {"turbo": Variant(base="Tongyi-MAI/Z-Image-Turbo", steps=8, guidance_scale=1.0)}
     patch = 2
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        self._check_size(height, width, self.vae_factor * self.patch)
-        transformer: Any = self.denoiser
-        return int(transformer.config.in_channels), height // self.vae_factor, width // self.vae_factor
-
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """{"states": (B, 512, width), "mask": (B, 512), 1 for text and 0 for what fills up}."""
         encoder = self._encoder("text_encoder")
