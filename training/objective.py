@@ -72,7 +72,7 @@ class ObjectiveSettings(Settings):
     identity: IdentitySettings = IdentitySettings()
     least_rank: int | None = Field(None, ge=1)
     """Rank of a LoRA that learns from pure noise, rising to all of it without noise (training/rank_mask.py); none: always all.
-    Off until an ablation shows what it does: a plain LoRA draws with its full rank."""
+    Off by default, because it was seen to copy less on one base and one person only (docs/pocket/recipe.md)."""
 
 
 def timestep_positions(quantiles: Tensor, settings: TimestepSettings) -> Tensor:
