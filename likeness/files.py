@@ -8,6 +8,7 @@ explains to a user why the system refused a write.
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -94,6 +95,24 @@ def write_image(path: Path, image: Image.Image, **save_options: Any) -> None:
     buffer = io.BytesIO()
     image.save(buffer, format=kind, **save_options)
     write_bytes(path, buffer.getvalue())
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Holds the lock file ``path`` while entered; gives False at once when another process holds it. Raises LikenessError.
+
+    The kernel lets go of it however the process ends.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = open(path, "w")  # noqa: SIM115
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def sha256(path: Path) -> str:

@@ -70,8 +70,8 @@ class ObjectiveSettings(Settings):
     """Weight of what is not face, relative to the face; 1 weighs everything alike."""
     prior: PriorSettings = PriorSettings()
     identity: IdentitySettings = IdentitySettings()
-    least_rank: int | None = Field(None, ge=1)
-    """Rank of a LoRA that learns from pure noise, rising to all of it without noise (training/rank_mask.py); none: always all.
+    least_rank: float = Field(1.0, gt=0, le=1)
+    """Share of a LoRA's rank that learns from pure noise, rising to all of it without noise (training/rank_mask.py); 1: always all.
     Off by default, because it was seen to copy less on one base and one person only (docs/pocket/recipe.md)."""
 
 

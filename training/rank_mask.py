@@ -32,12 +32,11 @@ def ranks(timesteps: Tensor, most: int, least: int, total: int) -> Tensor:
 class RankMask:
     """Masks the rank dimension of a denoiser's LoRA layers, by the timesteps of the forward pass at hand."""
 
-    def __init__(self, model: Trained, least: int, total: int) -> None:
-        """``total``: timesteps of the schedule. Raises LikenessError for DoRA, or a rank that is lower than ``least``."""
+    def __init__(self, model: Trained, least: float, total: int) -> None:
+        """``least``: share of the rank at pure noise.  ``total``: timesteps of the schedule. Raises LikenessError for DoRA."""
         layers = [layer for _, layer in lora_layers(model.denoiser)]
-        self._least, self._total, self._most = least, total, max(layer.r[PEFT_NAME] for layer in layers)
-        if self._most < least:
-            raise LikenessError(f"objective.least_rank is {least}, and lora.rank {self._most}", "Lower least_rank")
+        self._total, self._most = total, max(layer.r[PEFT_NAME] for layer in layers)
+        self._least = max(1, round(least * self._most))
         if any(layer.use_dora[PEFT_NAME] for layer in layers):
             # The length of a row, which DoRA divides by, would be another one at every timestep.
             raise LikenessError("objective.least_rank does not go with lora.dora", "Set one of them to its default")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,18 +34,10 @@ def only_one(person: Person, run_name: str) -> Iterator[None]:
 
     The kernel lets go of the lock however the process ends.
     """
-    path = person.runs / f".{run_name}.lock"
-    with files.explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "w")  # noqa: SIM115
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    with files.claim(person.runs / f".{run_name}.lock") as mine:
+        if not mine:
             what = "another process is training this run now"
-            raise LikenessError(
-                what, "Wait for it, or give this one another name=...", person.runs / run_name
-            ) from error
+            raise LikenessError(what, "Wait for it, or give this one another name=...", person.runs / run_name)
         yield
 
 

@@ -126,7 +126,7 @@ def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Train
         config.gradient_checkpointing,
         config.pivotal,
     )
-    if config.objective.least_rank is not None and config.method == "lora":
+    if config.objective.least_rank < 1 and config.method == "lora":
         RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
     return model
 
