@@ -98,8 +98,9 @@ def write_image(path: Path, image: Image.Image, **save_options: Any) -> None:
 
 
 @contextmanager
-def claim(path: Path) -> Iterator[bool]:
-    """Holds the lock file ``path`` while entered; gives False at once when another process holds it. Raises LikenessError.
+def claim(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Holds the lock file ``path`` while entered; gives False at once when another process holds it, unless it is to ``wait``.
+    Raises LikenessError.
 
     The kernel lets go of it however the process ends.
     """
@@ -108,7 +109,7 @@ def claim(path: Path) -> Iterator[bool]:
         stream = open(path, "w")  # noqa: SIM115
     with stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:

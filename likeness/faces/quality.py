@@ -18,6 +18,9 @@ from likeness.faces.regions import LEFT_CHEEK, RIGHT_CHEEK, inside
 _CROP = 256
 _BORDER = 25  # pixels of the crop left out on each side: background, and what a warp repeats beyond the picture's edge
 _GAMMA = 2.2  # pixel values are about light to the power of 1 / 2.2, so that a stop is 1 / 2.2 of a doubling of them
+_COLOUR = (
+    6.0  # a line whose share of red or blue differs by a sixth counts as one that is darker by all of the skin's light
+)
 
 # Landmarks around the strip below each eye.
 _LEFT_LID = (110, 24, 23, 22, 26, 112, 232, 231, 230, 229, 228, 31, 25)
@@ -110,19 +113,36 @@ def eye_visibility(rgb: Pixels, face: Face) -> EyeVisibility:
 
 
 def glasses_rim(rgb: Pixels, face: Face) -> float:
-    """How strong a thin dark line runs below the eyes, where the lower rim of glasses would be; relative to the skin.
+    """How strong a thin line runs below the eyes, where the lower rim of glasses would be: darker than the skin, or of another
+    colour, for a red rim on dark skin is no darker than the skin. Relative to the skin's light; colour counts as _COLOUR says.
 
-    The black-hat transform keeps lines that are thinner than its window. Measured: 480 pictures without glasses 0.01 to
-    0.105; of 240 with rims of horn or colour 20 below 0.18, of 48 with wire rims all: rimless and light frames are not seen.
+    The black-hat transform keeps dark lines that are thinner than its window, the top-hat transform light ones. Measured on the
+    cohort's selfies: 360 without glasses 0.123 at most; rims of horn or colour above 0.15 on 180 of 180, by darkness alone on
+    163; wire rims on 25 of 36. Rimless glasses are not seen.
     """
     eyes = np.array([[70.0, 80.0], [170.0, 80.0]])  # 100 px apart on a crop of 240 x 200
     matrix = similarity_transform(face.eyes.astype(np.float64), eyes)
-    upright = cv2.warpAffine(_luma(rgb), matrix, (240, 200), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    upright = cv2.warpAffine(
+        rgb.astype(np.float32), matrix, (240, 200), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     upright = cv2.GaussianBlur(upright, (0, 0), 1.0)
-    lines = cv2.morphologyEx(upright, cv2.MORPH_BLACKHAT, np.ones((15, 1), np.uint8))
+    luma = np.asarray(cv2.cvtColor(upright, cv2.COLOR_RGB2GRAY), np.float32)
+    dark = _line_below_the_eyes(luma, cv2.MORPH_BLACKHAT) / (float(np.median(luma[100:150, 40:200])) + 2)
+    # Shares of red and blue, which shade does not change; in the dark they are noise, and go to a third.
+    shares = (upright[..., ::2] + 6.7) / (upright.sum(axis=-1, keepdims=True) + 20)
+    coloured = [
+        _line_below_the_eyes(np.ascontiguousarray(shares[..., channel]), kind)
+        for channel in (0, 1)
+        for kind in (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT)
+    ]
+    return max(dark, _COLOUR * max(coloured))
+
+
+def _line_below_the_eyes(values: npt.NDArray[np.float32], kind: int) -> float:
+    """Of the clearer side: what a transform leaves of lines across the columns of an upright crop, on most of the columns."""
+    lines = cv2.morphologyEx(values, kind, np.ones((15, 1), np.uint8))
     below = [lines[98:140, middle - 25 : middle + 25].max(axis=0) for middle in (70, 170)]
-    skin = float(np.median(upright[100:150, 40:200])) + 2
-    return max(float(np.percentile(columns, 40)) for columns in below) / skin
+    return max(float(np.percentile(columns, 40)) for columns in below)
 
 
 def share_on_picture(face: Face, height: int, width: int) -> float:

@@ -34,23 +34,35 @@ def unpacked(file: Path, config: str | None = None) -> Path:
     `config`: a folder or Hub id for what is not in the file, instead of the usual one. Raises LikenessError for a file
     that is no such checkpoint, and where that configuration cannot be had.
     """
-    folder, record = file.with_suffix(""), _record(file)
-    if folder.exists():
-        try:
-            found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            what = "this folder is where the checkpoint of that name would be unpacked, and holds something else"
-            raise LikenessError(what, "Rename one of them", folder) from error
-        if found == record:
-            return folder
+    folder = file.with_suffix("")
+    if not _holds(folder, file):
+        # The processes of one training all meet the file: the first unpacks it, the others wait.
+        with files.claim(folder.with_name(f".{folder.name}.lock"), wait=True):
+            if not _holds(folder, file):
+                _unpack(file, folder, config)
+    return folder
+
+
+def _holds(folder: Path, file: Path) -> bool:
+    """Whether the folder is the file unpacked. Raises LikenessError when it is something else that nobody may replace."""
+    if not folder.exists():
+        return False
+    try:
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        what = "this folder is where the checkpoint of that name would be unpacked, and holds something else"
+        raise LikenessError(what, "Rename one of them", folder) from error
+    return bool(found == _record(file))
+
+
+def _unpack(file: Path, folder: Path, config: str | None) -> None:
     pipe = _converted(file, config)
     with files.new_folder(folder) as new, quiet():
         pipe.save_pretrained(new, safe_serialization=True)
         licence = _header(file).get(_LICENCE)
         if licence:
             files.write_text(new / "README.md", f"---\nlicense: {json.dumps(licence)}\n---\n")
-        files.write_json(new / RECORD, record)
-    return folder
+        files.write_json(new / RECORD, _record(file))
 
 
 def _converted(file: Path, config: str | None) -> Any:

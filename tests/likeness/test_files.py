@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -138,3 +139,23 @@ def test_new_folder_puts_the_old_one_back_when_the_last_rename_fails(
         pass
     assert names(target) == {"old"}
     assert names(tmp_path) == {"x"}
+
+
+def test_a_claim_is_one_holders_alone_until_it_lets_go(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "lock"
+    with files.claim(path) as mine, files.claim(path) as others:
+        assert mine and not others
+    waited = []
+
+    def wait() -> None:
+        with files.claim(path, wait=True) as got:
+            waited.append(got)
+
+    with files.claim(path) as mine:
+        assert mine
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive() and not waited
+    waiting.join(10)
+    assert waited == [True]
