@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def begin(work: Path, mixed_precision: str, seed: int) -> Accelerator:
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     return accelerator
+
+
+def finish_base(folder: Path) -> None:
+    """What a base is shipped with: configurations that do not say where on this machine it came from, and the digests."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            files.write_json(path, config)
+    shipped = [path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors")]
+    write_digests(folder, (path.relative_to(folder).as_posix() for path in shipped))
 
 
 def write_digests(folder: Path, names: Iterable[str]) -> None:

@@ -23,7 +23,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from likeness import files
 from likeness.families.base import RECIPE_FILE
-from scripts.building import begin, command_line, write_digests
+from scripts.building import begin, command_line, finish_base
 from scripts.pocket_base import denoiser, pictures, text, vae
 from scripts.pocket_base.pictures import Shot
 from scripts.pocket_base.settings import BaseSettings
@@ -118,8 +118,7 @@ def finish(
         config = arguments.out / "text_encoder" / "config.json"
         files.write_json(config, json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float32"})
         files.write_json(arguments.out / RECIPE_FILE, settings.recipe.model_dump(exclude_unset=True))
-        shipped = [path for path in arguments.out.rglob("*") if path.suffix in (".json", ".safetensors")]
-        write_digests(arguments.out, (path.relative_to(arguments.out).as_posix() for path in shipped))
+        finish_base(arguments.out)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,16 @@ class View:
         )
         return cls(close, float(side), left, top, mirrored, grey)
 
+    def face(self, shot: Shot, size: int) -> torch.Tensor:
+        """(1, size, size) in [0, 1]: 1 about the middle of the shot's face as this view shows it, falling to 0 at its outline."""
+        x, y = (
+            (centre - corner) / self.side for centre, corner in zip(shot.centre, (self.left, self.top), strict=True)
+        )
+        across, down = torch.meshgrid(2 * [(torch.arange(size) + 0.5) / size], indexing="xy")
+        width, height = 0.45 * shot.size / self.side, 0.55 * shot.size / self.side
+        squared = ((across - (1 - x if self.mirrored else x)) / width) ** 2 + ((down - y) / height) ** 2
+        return torch.exp(-squared.square())[None]
+
 
 def show(pixels: torch.Tensor, view: View, size: int) -> torch.Tensor:
     """uint8 (3, S, S) to float (3, size, size) in [-1, 1], as `view` says."""

@@ -26,6 +26,10 @@ class VaeSettings(Settings):
     steps: int
     minutes: tuple[float, ...]
     """For each level of the decoder, coarse to fine, and last for all of it together."""
+    refine_lr: float
+    """Of the last part."""
+    face_weight: float
+    """How much more a pixel of a face counts than one of the rest."""
 
 
 class DenoiserSettings(BudgetSettings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,8 @@ class Decoding(torch.nn.Module):
     def _last(self) -> bool:
         return self.level == len(self.vae.config.block_out_channels) - 1
 
-    def forward(self, real: Tensor) -> Tensor:
-        """Squared error of the level's features as error a pixel value; for the last level some absolute error as well."""
+    def forward(self, real: Tensor, weights: Tensor) -> Tensor:
+        """Squared error of the level's features as error a pixel value; for the last level `picture_error`."""
         with torch.autocast(real.device.type, enabled=False):
             found, latents = linear.features(self.vae, real)
         with torch.set_grad_enabled(self.whole or self.level == 1):
@@ -71,9 +72,45 @@ class Decoding(torch.nn.Module):
         made = linear.colours(self.vae, hidden) if self._last else hidden
         wanted = found[-self.level]
         error = made[:, : wanted.shape[1]].float() - wanted
+        if self._last:
+            return picture_error(error, weights)
         # The components of a cell hold the energy of all its pixel values.
-        squared = error.square().sum((1, 2, 3)).mean() / real[0].numel()
-        return squared + 0.1 * error.abs().mean() if self._last else squared
+        return error.square().sum((1, 2, 3)).mean() / real[0].numel()
+
+
+def picture_error(error: Tensor, weights: Tensor) -> Tensor:
+    """Squared error of pixel values (N, 3, h, w), some absolute error, and some of differences between neighbours, which are
+    what a face is recognised by and squares hardly see; weighted by (N, 1, h, w) of mean 1 a picture."""
+    across, down = error.diff(dim=3).abs(), error.diff(dim=2).abs()
+    edges = (weights[..., 1:] * across).mean() + (weights[..., 1:, :] * down).mean()
+    return (weights * (error.square() + 0.1 * error.abs())).mean() + 0.1 * edges
+
+
+def batches(
+    settings: BaseSettings, shots: list[Shot], pixels: Tensor, device: torch.device
+) -> Callable[[torch.nn.Module, np.random.Generator], Tensor]:
+    """The loss of a `Decoding` on a batch of pictures; a pixel of a face weighs `vae.face_weight` times as much as others."""
+
+    def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
+        chosen = rng.integers(0, len(pixels), settings.vae.batch).tolist()
+        views = [View.draw(shots[index], rng) for index in chosen]
+        shown = [show(pixels[index], view, settings.size) for index, view in zip(chosen, views, strict=True)]
+        faces = [view.face(shots[index], settings.size) for index, view in zip(chosen, views, strict=True)]
+        weights = 1 + (settings.vae.face_weight - 1) * torch.stack(faces)
+        return model(torch.stack(shown).to(device), (weights / weights.mean((1, 2, 3), keepdim=True)).to(device))
+
+    return loss_of
+
+
+def refine(
+    vae: AutoencoderKL, settings: BaseSettings, shots: list[Shot], pixels: Tensor, state: Path, accelerator: Accelerator
+) -> None:
+    """Train all of the decoder in place; `state` lets a later call go on. Latents keep their meaning: the encoder stays."""
+    config = settings.vae
+    budget = BudgetSettings(lr=config.refine_lr, batch=config.batch, steps=config.steps, minutes=config.minutes[-1])
+    loss_of = batches(settings, shots, pixels, accelerator.device)
+    levels = len(config.channels) - 1
+    fit(Decoding(vae, levels, whole=True), loss_of, budget, settings.seed + levels + 1, state, accelerator, 0.995)
 
 
 def train(
@@ -86,20 +123,18 @@ def train(
         chosen = rng.integers(0, len(pixels), count)
         return torch.stack([show(pixels[index], View.draw(shots[index], rng), settings.size) for index in chosen])
 
-    def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
-        return model(draw(rng, config.batch).to(accelerator.device))
-
     vae = build(config, settings.size)
     linear.construct(vae, draw(np.random.default_rng([settings.seed, 0]), SAMPLE))
-    levels = len(config.channels) - 1
-    for level in range(1, levels + 2):
-        whole, state = level > levels, out / f"vae_{level}.pt"
-        if not whole and not state.exists():
+    loss_of = batches(settings, shots, pixels, accelerator.device)
+    for level in range(1, len(config.channels)):
+        state = out / f"vae_{level}.pt"
+        if not state.exists():
             rng = np.random.default_rng([settings.seed, 1, level])
-            batches = [draw(rng, 8) for _ in range(max(4, 160 // 4 ** (level - 1)))]
-            linear.least_squares(vae, level, batches)
+            pictures = [draw(rng, 8) for _ in range(max(4, 160 // 4 ** (level - 1)))]
+            linear.least_squares(vae, level, pictures)
         budget = BudgetSettings(
             **config.model_dump(include={"lr", "batch", "steps"}), minutes=config.minutes[level - 1]
         )
-        fit(Decoding(vae, min(level, levels), whole), loss_of, budget, settings.seed + level, state, accelerator, 0.99)
+        fit(Decoding(vae, level), loss_of, budget, settings.seed + level, state, accelerator, 0.99)
+    refine(vae, settings, shots, pixels, out / "vae_whole.pt", accelerator)
     return vae.eval()

@@ -14,10 +14,10 @@ from likeness import resources
 from likeness.faces import FaceFinder
 from scripts.pocket_base import linear
 from scripts.pocket_base.denoiser import build_scheduler, noise_levels
-from scripts.pocket_base.pictures import View, find_shots, read_pixels, show
+from scripts.pocket_base.pictures import Shot, View, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
 from scripts.pocket_base.settings import VaeSettings
-from scripts.pocket_base.vae import build
+from scripts.pocket_base.vae import Decoding, build, picture_error
 from training.crops import MIDDLE, WIDTHS
 
 FACES = {
@@ -28,6 +28,18 @@ FACES = {
     "mouth_right": [105.0, 140.0],
     "chin": [120.0, 165.0],
 }
+
+VAE = VaeSettings(
+    channels=(16, 32, 64, 128),
+    latent_channels=16,
+    layers_per_block=1,
+    lr=1e-3,
+    batch=1,
+    steps=1,
+    minutes=(1,),
+    refine_lr=1e-3,
+    face_weight=10,
+)
 
 
 def person(folder: Path, size: int = 256) -> Path:
@@ -102,13 +114,45 @@ def test_noise_levels_are_normal_in_log_snr() -> None:
     assert float(logs.std()) == pytest.approx(1.5, abs=0.03)
 
 
+def test_a_face_weighs_where_the_view_shows_it() -> None:
+    shot = Shot(Path("a.png"), {}, centre=(0.4, 0.3), size=0.2)
+    view = View(close=False, side=0.5, left=0.2, top=0.1, mirrored=False, grey=False)
+    weights = view.face(shot, 50)[0]
+    # On the view the face is in the middle of a width of 0.4 and two fifths from the left and from the top.
+    assert weights.shape == (50, 50) and divmod(int(weights.argmax()), 50) in {
+        (y, x) for y in (19, 20) for x in (19, 20)
+    }
+    assert float(weights[20, 20]) > 0.99 and float(weights[20, 20 + 16]) < 0.1 and float(weights[20 + 18, 20]) < 0.1
+    mirrored = View(close=False, side=0.5, left=0.2, top=0.1, mirrored=True, grey=False).face(shot, 50)[0]
+    assert torch.allclose(mirrored, weights.flip(-1))
+
+
+def test_the_error_of_a_picture_is_the_formula() -> None:
+    rng = np.random.default_rng(2)
+    error, weights = rng.normal(size=(2, 3, 5, 6)), rng.uniform(size=(2, 1, 5, 6))
+    total = 0.0
+    for n, c, y, x in np.ndindex(error.shape):
+        total += weights[n, 0, y, x] * (error[n, c, y, x] ** 2 + 0.1 * abs(error[n, c, y, x])) / error.size
+        if x:
+            total += 0.1 * weights[n, 0, y, x] * abs(error[n, c, y, x] - error[n, c, y, x - 1]) / (2 * 3 * 5 * 5)
+        if y:
+            total += 0.1 * weights[n, 0, y, x] * abs(error[n, c, y, x] - error[n, c, y - 1, x]) / (2 * 3 * 4 * 6)
+    assert float(picture_error(torch.tensor(error), torch.tensor(weights))) == pytest.approx(total)
+
+
+def test_refining_moves_the_decoder_alone() -> None:
+    vae = build(VAE, 32)
+    linear.construct(vae, torch.rand(24, 3, 32, 32) * 2 - 1)
+    model = Decoding(vae, 3, whole=True)
+    model(torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32)).backward()
+    moved = {name.partition(".")[0] for name, parameter in vae.named_parameters() if parameter.grad is not None}
+    assert moved == {"decoder"}
+
+
 def test_the_closed_form_autoencoder_is_principal_components() -> None:
     """The whole encoder gives what `linear.features` computes, and the decoder's last level gives the colours back."""
     torch.manual_seed(0)
-    settings = VaeSettings(
-        channels=(16, 32, 64, 128), latent_channels=16, layers_per_block=1, lr=1e-3, batch=1, steps=1, minutes=(1,)
-    )
-    vae = build(settings, 32)
+    vae = build(VAE, 32)
     smooth = torch.nn.functional.interpolate(torch.rand(24, 3, 8, 8), (32, 32), mode="bicubic").clamp(0, 1) * 2 - 1
     linear.construct(vae, smooth)
     found, latents = linear.features(vae, smooth)

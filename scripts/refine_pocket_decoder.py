@@ -1,0 +1,34 @@
+"""Train the pocket base's decoder on, and nothing else: adapters, latents and the denoiser stay good.
+
+torchrun --nproc_per_node 2 -- scripts/refine_pocket_decoder.py --config scripts/pocket_base/cpu.yaml \\
+    --people FOLDER --work FOLDER --out likeness/assets/pocket vae.minutes=[0,0,0,30]
+
+`--out` is the base to be refined; its autoencoder is replaced at the end. The same command goes on where it was cut.
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL
+
+from likeness import files
+from scripts.building import begin, command_line, finish_base
+from scripts.pocket_base import pictures, vae
+from scripts.pocket_base.settings import BaseSettings
+
+
+def main() -> None:
+    arguments = command_line(__doc__).parse_args()
+    settings = BaseSettings.load(arguments.config, arguments.overrides)
+    accelerator = begin(arguments.work, settings.mixed_precision, settings.seed)
+    model = AutoencoderKL.from_pretrained(arguments.out / "vae", torch_dtype=torch.float32).to(accelerator.device)
+    shots = pictures.find_shots(arguments.people)
+    vae.refine(model, settings, shots, pictures.read_pixels(shots), arguments.work / "decoder.pt", accelerator)
+    if accelerator.is_main_process:
+        with files.new_folder(arguments.out / "vae") as new:
+            model.to("cpu", torch.float16).save_pretrained(new)
+        finish_base(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
