@@ -18,9 +18,7 @@ from likeness.faces.regions import LEFT_CHEEK, RIGHT_CHEEK, inside
 _CROP = 256
 _BORDER = 25  # pixels of the crop left out on each side: background, and what a warp repeats beyond the picture's edge
 _GAMMA = 2.2  # pixel values are about light to the power of 1 / 2.2, so that a stop is 1 / 2.2 of a doubling of them
-_COLOUR = (
-    6.0  # a line whose share of red or blue differs by a sixth counts as one that is darker by all of the skin's light
-)
+_COLOUR = 6.0  # a line whose share of red or blue differs by a sixth counts as a black one
 
 # Landmarks around the strip below each eye.
 _LEFT_LID = (110, 24, 23, 22, 26, 112, 232, 231, 230, 229, 228, 31, 25)
