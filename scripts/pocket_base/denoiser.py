@@ -19,8 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 from transformers import CLIPTextModel
 
-from . import linear
-from .fit import fit
+from .fit import fit, generator
 from .pictures import Shot, View, caption, show
 from .settings import BaseSettings, DenoiserSettings
 
@@ -73,15 +72,16 @@ def encode_views(
 ) -> tuple[Tensor, list[str]]:
     """Latent means (N * views, C, h, w), float16, and a caption for each; the scaling factor is set on `vae` from them."""
     latents, captions, batch = [], [], 32
-    jobs = [(index, view) for index in range(len(shots)) for view in range(settings.denoiser.views)]
-    for first in tqdm(range(0, len(jobs), batch), "encoding", disable=None):
-        shown = []
-        for index, number in jobs[first : first + batch]:
-            rng = np.random.default_rng([settings.seed, 2, index, number])
-            view = View.draw(shots[index], rng)
-            shown.append(show(pixels[index], view, settings.size))
-            captions.append(caption(shots[index], view, rng))
-        latents.append(linear.features(vae, torch.stack(shown).to(device))[1].half().cpu())
+    for first in tqdm(range(0, len(shots), batch), "encoding", disable=None):
+        shown, whole = [], pixels[first : first + batch].to(device)
+        for index, shot in enumerate(shots[first : first + batch], first):
+            for number in range(settings.denoiser.views):
+                rng = np.random.default_rng([settings.seed, 2, index, number])
+                view = View.draw(shot, rng)
+                shown.append(show(whole[index - first], view, settings.size))
+                captions.append(caption(shot, view, rng))
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            latents.append(vae.encode(torch.stack(shown)).latent_dist.mean.half().cpu())
     stacked = torch.cat(latents)
     if vae.config.scaling_factor == 1.0:  # an autoencoder that a denoiser was trained on keeps its factor
         vae.register_to_config(scaling_factor=float(1 / stacked[:: len(stacked) // 5000 or 1].float().std()))
@@ -119,17 +119,20 @@ def train(
 ) -> None:
     """Train both models in place on SCALED latents (N, C, h, w) and token ids (N, L); `out/denoiser_state.pt` lets a later call go on."""
     config, device = settings.denoiser, accelerator.device
-    levels = noise_levels(config.log_snr_mean, config.log_snr_std)
+    levels = noise_levels(config.log_snr_mean, config.log_snr_std).to(device)
+    latents, tokens, empty = latents.half().to(device), tokens.to(device), empty.to(device)
+    batch, strata = config.batch, torch.arange(config.batch, device=device)
 
     def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
-        chosen = torch.from_numpy(rng.integers(0, len(latents), config.batch))
-        words = tokens[chosen].clone()
-        words[torch.from_numpy(rng.random(config.batch) < config.caption_dropout)] = empty
-        noise = torch.from_numpy(rng.standard_normal((config.batch, *latents.shape[1:]), np.float32))
+        source = generator(rng, device)
+        chosen = torch.randint(len(latents), (batch,), generator=source, device=device)
+        dropped = torch.rand(batch, 1, generator=source, device=device) < config.caption_dropout
+        words = torch.where(dropped, empty, tokens[chosen])
+        noise = torch.randn(batch, *latents.shape[1:], generator=source, device=device)
         # Stratified timesteps: each batch covers the whole range, which calms the loss of a small batch.
-        strata = (np.arange(config.batch) + rng.random(config.batch)) / config.batch
-        timesteps = torch.searchsorted(levels, torch.from_numpy(strata)).clamp(max=len(levels) - 1)
-        return model(latents[chosen].float().to(device), words.to(device), noise.to(device), timesteps.to(device))
+        places = (strata + torch.rand(batch, generator=source, device=device)).double() / batch
+        timesteps = torch.searchsorted(levels, places).clamp(max=len(levels) - 1)
+        return model(latents[chosen].float(), words, noise, timesteps)
 
-    model = Denoising(unet.to(memory_format=torch.channels_last), text_encoder)
+    model = Denoising(unet.to(memory_format=torch.channels_last), text_encoder).to(device)
     fit(model, loss_of, config, settings.seed, out / "denoiser_state.pt", accelerator, ema_decay=0.9995)

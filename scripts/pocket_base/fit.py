@@ -15,6 +15,14 @@ from torch import Tensor, nn
 
 from .settings import BudgetSettings
 
+SAVED_EVERY = 60.0
+"""Seconds."""
+
+
+def generator(rng: np.random.Generator, device: torch.device) -> torch.Generator:
+    """A generator on `device` seeded from `rng`: drawn where it is needed, randomness costs a GPU nothing."""
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+
 
 def fit(
     model: nn.Module,
@@ -28,14 +36,15 @@ def fit(
     """Train `model` in place until `settings.steps` or `settings.minutes` are over; it ends as its average (EMA).
 
     `loss_of(model, rng)` draws a batch from `rng`, a function of (seed, process, step), and returns its mean loss. The file
-    `state` keeps everything needed to go on; a run that was cut by a signal goes on from the last multiple of 250 steps.
+    `state` keeps everything needed to go on; a run that was cut by a signal goes on from what it was a minute before.
     """
-    ema = EMAModel(model.parameters(), decay=ema_decay, use_ema_warmup=True, power=0.75)
+    ema = EMAModel(model.parameters(), decay=ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     step, spent = _restore(state, model, optimizer, ema)
     model, optimizer = accelerator.prepare(model, optimizer)
     ema.to(accelerator.device)
-    parameters, losses, first, started = list(model.parameters()), [], step, time.time() - spent
+    parameters, first, started = list(model.parameters()), step, time.time() - spent
+    total, saved = torch.zeros((), device=accelerator.device), time.time()
     while step < settings.steps and time.time() - started < 60 * settings.minutes:
         rng = np.random.default_rng([seed, accelerator.process_index, step])
         # The share done is judged by time too, so that a run cut by its minutes still ends with a cooled learning rate.
@@ -51,13 +60,16 @@ def fit(
         optimizer.step()
         optimizer.zero_grad()
         ema.step(parameters)
-        losses.append(loss.item())
+        total += loss.detach()  # read only when it is printed: a GPU is not waited for at every step
         step += 1
         if step % 50 == 0:
+            mean = total.item() / min(50, step - first)
             rate = settings.batch * (step - first) / (time.time() - started - spent)
-            accelerator.print(f"step {step}: loss {np.mean(losses[-50:]):.4f}, {rate:.1f} a second", flush=True)
-        if step % 250 == 0:
+            accelerator.print(f"step {step}: loss {mean:.4f}, {rate:.1f} a second", flush=True)
+            total.zero_()
+        if time.time() - saved > SAVED_EVERY:
             _save(state, accelerator, model, optimizer, ema, step, time.time() - started)
+            saved = time.time()
     _save(state, accelerator, model, optimizer, ema, step, time.time() - started)
     ema.copy_to(parameters)
 

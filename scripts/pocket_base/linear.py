@@ -10,8 +10,8 @@ in the network starts as the identity:
   hardly change the group's variance, and each signal beside its negative, so that the mean stays zero;
 - silu(x) - silu(-x) = x undoes the activation between norm and last convolution.
 
-The encoder stays as it is made here. The decoder's up-sampling of nearest neighbours cannot draw the finest alternation of
-its grid linearly; what that costs, its residual bodies learn (`decoder.py`).
+The encoder stays as it is made here until the whole autoencoder is trained, and without a GPU for good. The decoder's up-sampling of nearest neighbours cannot draw the finest alternation of
+its grid linearly; what that costs, its residual bodies learn (`vae.py`).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def construct(vae: Any, pixels: Tensor) -> None:
         _pass_through(_shortcut(block))
         hidden = _principal_components(block.downsamplers[0].conv, hidden, count)
     scale = hidden.std((0, 2, 3)) ** -WHITENING
-    to_latents = torch.zeros(len(scale), _shortcut(vae.encoder.down_blocks[-1]).in_channels)
+    to_latents = hidden.new_zeros(len(scale), _shortcut(vae.encoder.down_blocks[-1]).in_channels)
     to_latents[:, : len(scale)] = torch.diag(scale)
     _set_output(_shortcut(vae.encoder.down_blocks[-1]), vae.encoder, to_latents)
     vae.encoder.conv_out.bias[len(scale) :] = LOG_VARIANCE
@@ -103,16 +103,17 @@ def least_squares(vae: Any, level: int, batches: list[Tensor]) -> None:
     """Set the `level`-th up-sampling (1 is the coarsest) to the best linear way to that level's features."""
     conv = vae.decoder.up_blocks[level - 1].upsamplers[0].conv
     width = 9 * conv.in_channels + 1
-    gram, moment = torch.zeros(width, width, dtype=torch.float64), torch.zeros(())
+    gram = torch.zeros(width, width, dtype=torch.float64, device=conv.weight.device)
+    moment = gram.new_zeros(())
     for pixels in batches:
         found, latents = features(vae, pixels)
         hidden = F.interpolate(through(vae, latents, level - 1), scale_factor=2.0)
         rows = F.unfold(hidden, 3, padding=1).permute(0, 2, 1).reshape(-1, width - 1)
-        rows = torch.cat([rows, torch.ones(len(rows), 1)], 1)
+        rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
         wanted = found[-level].permute(0, 2, 3, 1).flatten(0, 2)
         gram = gram + (rows.T @ rows).double()
         moment = moment + (rows.T @ wanted).double()
-    gram += torch.eye(width, dtype=torch.float64) * RIDGE * gram.diagonal().mean()
+    gram += torch.eye(width, dtype=gram.dtype, device=gram.device) * RIDGE * gram.diagonal().mean()
     solution = torch.linalg.solve(gram, moment).T.float()
     count = len(solution)
     _pass_through(conv)

@@ -8,7 +8,9 @@ is a fact that our words do not name.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,16 +65,19 @@ def _face(landmarks: dict[str, list[float]], side: int) -> tuple[tuple[float, fl
 
 def read_pixels(shots: list[Shot]) -> torch.Tensor:
     """uint8 (N, 3, S, S), in the size S that they were rendered in, which has to be one."""
-    pixels = None
-    for index, shot in enumerate(shots):
-        picture = np.asarray(Image.open(shot.path).convert("RGB"))
-        if pixels is None:
-            pixels = torch.empty(len(shots), 3, *picture.shape[:2], dtype=torch.uint8)
-        if picture.shape[:2] != tuple(pixels.shape[2:]):
-            raise SystemExit(f"{shot.path}: {picture.shape[:2]} px, and others have {tuple(pixels.shape[2:])}")
-        pixels[index] = torch.from_numpy(picture.copy()).permute(2, 0, 1)
-    if pixels is None:
+    if not shots:
         raise SystemExit("no pictures with words: were these people rendered by scripts/portrait_world?")
+    with Image.open(shots[0].path) as first:
+        pixels = torch.empty(len(shots), 3, first.height, first.width, dtype=torch.uint8)
+
+    def read(index: int) -> None:
+        picture = np.asarray(Image.open(shots[index].path).convert("RGB"))
+        if picture.shape[:2] != tuple(pixels.shape[2:]):
+            raise SystemExit(f"{shots[index].path}: {picture.shape[:2]} px, and others have {tuple(pixels.shape[2:])}")
+        pixels[index] = torch.from_numpy(picture.copy()).permute(2, 0, 1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(read, range(len(shots))))
     return pixels
 
 
@@ -116,26 +121,31 @@ class View:
         )
         return cls(close, float(side), left, top, mirrored, grey)
 
-    def face(self, shot: Shot, size: int) -> torch.Tensor:
-        """(1, size, size) in [0, 1]: 1 about the middle of the shot's face as this view shows it, falling to 0 at its outline."""
+    def face(self, shot: Shot) -> tuple[float, float, float, float]:
+        """Middle (x, y) and half width and height of the shot's face as this view shows it, in parts of its side."""
         x, y = (
             (centre - corner) / self.side for centre, corner in zip(shot.centre, (self.left, self.top), strict=True)
         )
-        across, down = torch.meshgrid(2 * [(torch.arange(size) + 0.5) / size], indexing="xy")
-        width, height = 0.45 * shot.size / self.side, 0.55 * shot.size / self.side
-        squared = ((across - (1 - x if self.mirrored else x)) / width) ** 2 + ((down - y) / height) ** 2
-        return torch.exp(-squared.square())[None]
+        return (1 - x if self.mirrored else x), y, 0.45 * shot.size / self.side, 0.55 * shot.size / self.side
+
+
+def about_faces(faces: torch.Tensor, size: int) -> torch.Tensor:
+    """(B, 1, size, size) in [0, 1] of faces (B, 4) as `View.face` has them: 1 about the middle, falling to 0 at the outline."""
+    places = (torch.arange(size, device=faces.device) + 0.5) / size
+    across, down = torch.meshgrid(places, places, indexing="xy")
+    x, y, width, height = faces[..., None, None].unbind(1)
+    return torch.exp(-((((across - x) / width) ** 2 + ((down - y) / height) ** 2).square()))[:, None]
 
 
 def show(pixels: torch.Tensor, view: View, size: int) -> torch.Tensor:
-    """uint8 (3, S, S) to float (3, size, size) in [-1, 1], as `view` says."""
+    """uint8 (3, S, S) to float (3, size, size) in [-1, 1], as `view` says, on the device of `pixels`."""
     whole = pixels.shape[-1]
     side = max(8, round(view.side * whole))
     left, top = min(round(view.left * whole), whole - side), min(round(view.top * whole), whole - side)
     picture = pixels[:, top : top + side, left : left + side].float()[None] / 127.5 - 1
     picture = torch.nn.functional.interpolate(picture, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
     if view.grey:
-        luma = (picture * torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]).sum(1, keepdim=True)
+        luma = (picture * picture.new_tensor([0.299, 0.587, 0.114])[None, :, None, None]).sum(1, keepdim=True)
         picture = luma.expand_as(picture)
     return (picture.flip(-1) if view.mirrored else picture)[0]
 

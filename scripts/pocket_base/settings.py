@@ -28,6 +28,12 @@ class VaeSettings(Settings):
     """For each level of the decoder, coarse to fine, and last for all of it together."""
     refine_lr: float
     """Of the last part."""
+    learn_encoder: bool
+    """Whether the encoder learns too in the last part. It needs more pictures than a CPU shows it in an hour."""
+    latent_noise: float
+    """What is added to latents in the last part, in parts of their deviation: what is drawn is never exact."""
+    pool: int
+    """How many views are cut and kept in memory to train it on."""
     face_weight: float
     """How much more a pixel of a face counts than one of the rest."""
 

@@ -1,4 +1,5 @@
-"""Make the pocket base's autoencoder: a closed-form start (`linear.py`), then the decoder, level by level, then as a whole."""
+"""Make the pocket base's autoencoder: a closed-form start (`linear.py`), then the decoder, level by level, then as a whole,
+and where there is a GPU the encoder with it."""
 
 from __future__ import annotations
 
@@ -11,11 +12,14 @@ import torch
 from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from torch import Tensor
+from tqdm import tqdm
 
 from . import linear
-from .fit import fit
-from .pictures import Shot, View, show
+from .fit import fit, generator
+from .pictures import Shot, View, about_faces, show
 from .settings import BaseSettings, BudgetSettings, VaeSettings
+
+Loss = Callable[[torch.nn.Module, np.random.Generator], Tensor]
 
 SAMPLE = 700
 """Pictures for the closed-form start."""
@@ -38,15 +42,14 @@ def build(config: VaeSettings, size: int) -> AutoencoderKL:
 
 
 class Decoding(torch.nn.Module):
-    """One level of the decoder, or all of it, as a module from pictures to loss."""
+    """One level of the decoder as a module from pictures to loss, over the linear encoder."""
 
-    def __init__(self, vae: AutoencoderKL, level: int, whole: bool = False) -> None:
-        """`level` counts up-samplings from the coarsest, 1; with `whole`, everything up to it learns."""
+    def __init__(self, vae: AutoencoderKL, level: int) -> None:
+        """`level` counts up-samplings from the coarsest, 1."""
         super().__init__()
-        self.vae, self.level, self.whole = vae, level, whole
+        self.vae, self.level = vae, level
         vae.requires_grad_(False)
-        modules: Any = vae.decoder if whole else self._own()
-        modules.requires_grad_(True)
+        self._own().requires_grad_(True)
 
     def _own(self) -> torch.nn.ModuleList:
         decoder: Any = self.vae.decoder
@@ -62,11 +65,11 @@ class Decoding(torch.nn.Module):
     def _last(self) -> bool:
         return self.level == len(self.vae.config.block_out_channels) - 1
 
-    def forward(self, real: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
         """Squared error of the level's features as error a pixel value; for the last level `picture_error`."""
         with torch.autocast(real.device.type, enabled=False):
             found, latents = linear.features(self.vae, real)
-        with torch.set_grad_enabled(self.whole or self.level == 1):
+        with torch.set_grad_enabled(self.level == 1):
             hidden = linear.through(self.vae, latents, self.level - 1)
         hidden = linear.step(self.vae, hidden, self.level)
         made = linear.colours(self.vae, hidden) if self._last else hidden
@@ -78,6 +81,25 @@ class Decoding(torch.nn.Module):
         return error.square().sum((1, 2, 3)).mean() / real[0].numel()
 
 
+class Autoencoding(torch.nn.Module):
+    """The whole as a module from pictures to loss: the decoder learns, and the encoder if it is to."""
+
+    def __init__(self, vae: AutoencoderKL, config: VaeSettings) -> None:
+        super().__init__()
+        self.vae, self.noise = vae, config.latent_noise
+        vae.requires_grad_(False)
+        learning: list[Any] = [vae.decoder, vae.post_quant_conv]
+        for part in learning + [vae.encoder, vae.quant_conv] * config.learn_encoder:
+            part.requires_grad_(True)
+
+    def forward(self, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
+        """`picture_error` of pictures (N, 3, S, S); `noise` (N, C, h, w) of variance 1 is added to their latents, in parts of
+        their deviation, so that no scale of them is better than another."""
+        latents = self.vae.encode(real).latent_dist.mean
+        latents = latents + noise * (self.noise * latents.detach().std())
+        return picture_error(self.vae.decode(latents).sample.float() - real, weights)
+
+
 def picture_error(error: Tensor, weights: Tensor) -> Tensor:
     """Squared error of pixel values (N, 3, h, w), some absolute error, and some of differences between neighbours, which are
     what a face is recognised by and squares hardly see; weighted by (N, 1, h, w) of mean 1 a picture."""
@@ -86,18 +108,24 @@ def picture_error(error: Tensor, weights: Tensor) -> Tensor:
     return (weights * (error.square() + 0.1 * error.abs())).mean() + 0.1 * edges
 
 
-def batches(
-    settings: BaseSettings, shots: list[Shot], pixels: Tensor, device: torch.device
-) -> Callable[[torch.nn.Module, np.random.Generator], Tensor]:
-    """The loss of a `Decoding` on a batch of pictures; a pixel of a face weighs `vae.face_weight` times as much as others."""
+def batches(settings: BaseSettings, shots: list[Shot], pixels: Tensor, device: torch.device) -> Loss:
+    """The loss of a model on a batch of pictures; a pixel of a face weighs `vae.face_weight` times as much as others."""
+    config, side = settings.vae, settings.size // 2 ** (len(settings.vae.channels) - 1)
+    rng = np.random.default_rng([settings.seed, 3])
+    shown = torch.empty(config.pool, 3, settings.size, settings.size, dtype=torch.uint8, device=device)
+    faces = []
+    for place, index in enumerate(tqdm(rng.integers(0, len(pixels), config.pool), "views", disable=None)):
+        view = View.draw(shots[index], rng)
+        shown[place] = ((show(pixels[index].to(device), view, settings.size) + 1) * 127.5).round()
+        faces.append(view.face(shots[index]))
+    outlines = torch.tensor(faces, device=device)
 
     def loss_of(model: torch.nn.Module, rng: np.random.Generator) -> Tensor:
-        chosen = rng.integers(0, len(pixels), settings.vae.batch).tolist()
-        views = [View.draw(shots[index], rng) for index in chosen]
-        shown = [show(pixels[index], view, settings.size) for index, view in zip(chosen, views, strict=True)]
-        faces = [view.face(shots[index], settings.size) for index, view in zip(chosen, views, strict=True)]
-        weights = 1 + (settings.vae.face_weight - 1) * torch.stack(faces)
-        return model(torch.stack(shown).to(device), (weights / weights.mean((1, 2, 3), keepdim=True)).to(device))
+        source = generator(rng, device)
+        chosen = torch.randint(config.pool, (config.batch,), generator=source, device=device)
+        noise = torch.randn(config.batch, config.latent_channels, side, side, generator=source, device=device)
+        weights = 1 + (config.face_weight - 1) * about_faces(outlines[chosen], settings.size)
+        return model(shown[chosen].float() / 127.5 - 1, weights / weights.mean((1, 2, 3), keepdim=True), noise)
 
     return loss_of
 
@@ -105,27 +133,30 @@ def batches(
 def refine(
     vae: AutoencoderKL, settings: BaseSettings, shots: list[Shot], pixels: Tensor, state: Path, accelerator: Accelerator
 ) -> None:
-    """Train all of the decoder in place; `state` lets a later call go on. Latents keep their meaning: the encoder stays."""
+    """Train all of it in place, but for the encoder if that is not to learn; `state` lets a later call go on."""
+    _refine(vae, settings, batches(settings, shots, pixels, accelerator.device), state, accelerator)
+
+
+def _refine(vae: AutoencoderKL, settings: BaseSettings, loss_of: Loss, state: Path, accelerator: Accelerator) -> None:
     config = settings.vae
     budget = BudgetSettings(lr=config.refine_lr, batch=config.batch, steps=config.steps, minutes=config.minutes[-1])
-    loss_of = batches(settings, shots, pixels, accelerator.device)
-    levels = len(config.channels) - 1
-    fit(Decoding(vae, levels, whole=True), loss_of, budget, settings.seed + levels + 1, state, accelerator, 0.995)
+    fit(Autoencoding(vae, config), loss_of, budget, settings.seed + len(config.channels), state, accelerator, 0.995)
 
 
 def train(
     settings: BaseSettings, shots: list[Shot], pixels: Tensor, out: Path, accelerator: Accelerator
 ) -> AutoencoderKL:
     """Make it from `pixels`, uint8 (N, 3, S, S) of N shots; the files `out/vae_*.pt` let a later call go on."""
-    config = settings.vae
+    config, device = settings.vae, accelerator.device
 
     def draw(rng: np.random.Generator, count: int) -> Tensor:
         chosen = rng.integers(0, len(pixels), count)
-        return torch.stack([show(pixels[index], View.draw(shots[index], rng), settings.size) for index in chosen])
+        shown = [show(pixels[index].to(device), View.draw(shots[index], rng), settings.size) for index in chosen]
+        return torch.stack(shown)
 
-    vae = build(config, settings.size)
+    vae = build(config, settings.size).to(device)
     linear.construct(vae, draw(np.random.default_rng([settings.seed, 0]), SAMPLE))
-    loss_of = batches(settings, shots, pixels, accelerator.device)
+    loss_of = batches(settings, shots, pixels, device)
     for level in range(1, len(config.channels)):
         state = out / f"vae_{level}.pt"
         if not state.exists():
@@ -136,5 +167,5 @@ def train(
             **config.model_dump(include={"lr", "batch", "steps"}), minutes=config.minutes[level - 1]
         )
         fit(Decoding(vae, level), loss_of, budget, settings.seed + level, state, accelerator, 0.99)
-    refine(vae, settings, shots, pixels, out / "vae_whole.pt", accelerator)
+    _refine(vae, settings, loss_of, out / "vae_whole.pt", accelerator)
     return vae.eval()

@@ -14,10 +14,10 @@ from likeness import resources
 from likeness.faces import FaceFinder
 from scripts.pocket_base import linear
 from scripts.pocket_base.denoiser import build_scheduler, noise_levels
-from scripts.pocket_base.pictures import Shot, View, find_shots, read_pixels, show
+from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
 from scripts.pocket_base.settings import VaeSettings
-from scripts.pocket_base.vae import Decoding, build, picture_error
+from scripts.pocket_base.vae import Autoencoding, build, picture_error
 from training.crops import MIDDLE, WIDTHS
 
 FACES = {
@@ -38,7 +38,10 @@ VAE = VaeSettings(
     steps=1,
     minutes=(1,),
     refine_lr=1e-3,
+    learn_encoder=False,
+    latent_noise=0.1,
     face_weight=10,
+    pool=1,
 )
 
 
@@ -117,14 +120,14 @@ def test_noise_levels_are_normal_in_log_snr() -> None:
 def test_a_face_weighs_where_the_view_shows_it() -> None:
     shot = Shot(Path("a.png"), {}, centre=(0.4, 0.3), size=0.2)
     view = View(close=False, side=0.5, left=0.2, top=0.1, mirrored=False, grey=False)
-    weights = view.face(shot, 50)[0]
+    mirrored = View(close=False, side=0.5, left=0.2, top=0.1, mirrored=True, grey=False)
+    weights, flipped = about_faces(torch.tensor([view.face(shot), mirrored.face(shot)]), 50)[:, 0]
     # On the view the face is in the middle of a width of 0.4 and two fifths from the left and from the top.
     assert weights.shape == (50, 50) and divmod(int(weights.argmax()), 50) in {
         (y, x) for y in (19, 20) for x in (19, 20)
     }
     assert float(weights[20, 20]) > 0.99 and float(weights[20, 20 + 16]) < 0.1 and float(weights[20 + 18, 20]) < 0.1
-    mirrored = View(close=False, side=0.5, left=0.2, top=0.1, mirrored=True, grey=False).face(shot, 50)[0]
-    assert torch.allclose(mirrored, weights.flip(-1))
+    assert torch.allclose(flipped, weights.flip(-1), atol=1e-5)
 
 
 def test_the_error_of_a_picture_is_the_formula() -> None:
@@ -140,13 +143,29 @@ def test_the_error_of_a_picture_is_the_formula() -> None:
     assert float(picture_error(torch.tensor(error), torch.tensor(weights))) == pytest.approx(total)
 
 
-def test_refining_moves_the_decoder_alone() -> None:
+@pytest.mark.parametrize("encoder", [False, True])
+def test_refining_moves_the_encoder_only_where_it_is_to_learn(encoder: bool) -> None:
     vae = build(VAE, 32)
     linear.construct(vae, torch.rand(24, 3, 32, 32) * 2 - 1)
-    model = Decoding(vae, 3, whole=True)
-    model(torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32)).backward()
+    model = Autoencoding(vae, VAE.model_copy(update={"learn_encoder": encoder}))
+    model(torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32), torch.randn(2, 16, 4, 4)).backward()
     moved = {name.partition(".")[0] for name, parameter in vae.named_parameters() if parameter.grad is not None}
-    assert moved == {"decoder"}
+    assert moved == {"decoder", "post_quant_conv"} | ({"encoder", "quant_conv"} if encoder else set())
+
+
+def test_noise_on_latents_is_in_parts_of_their_deviation() -> None:
+    """So much noise costs a decoder the same whatever the scale of its latents; without any, it is the plain error."""
+    torch.manual_seed(0)
+    vae = build(VAE, 32)
+    linear.construct(vae, torch.rand(24, 3, 32, 32) * 2 - 1)
+    real, ones = torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32)
+    with torch.no_grad():
+        latents = vae.encode(real).latent_dist.mean
+        noise = torch.randn_like(latents)
+        wanted = picture_error(vae.decode(latents + 0.1 * latents.std() * noise).sample - real, ones)
+        assert float(Autoencoding(vae, VAE)(real, ones, noise)) == pytest.approx(float(wanted), rel=1e-5)
+        plain = Autoencoding(vae, VAE.model_copy(update={"latent_noise": 0.0}))(real, ones, noise)
+        assert float(plain) == pytest.approx(float(picture_error(vae.decode(latents).sample - real, ones)), rel=1e-5)
 
 
 def test_the_closed_form_autoencoder_is_principal_components() -> None:
