@@ -65,6 +65,7 @@ def main() -> None:
         data = latents_of(settings, arguments.people, arguments.work, accelerator)
     autoencoder = AutoencoderKL.from_pretrained(arguments.work / "vae", torch_dtype=torch.float32)
     autoencoder.register_to_config(scaling_factor=data["scaling_factor"])
+    vae.settle_posterior(autoencoder)
     finish(settings, data, autoencoder, arguments, accelerator)
 
 

@@ -3,6 +3,7 @@ and where there is a GPU the encoder with it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ Loss = Callable[[torch.nn.Module, np.random.Generator], Tensor]
 
 SAMPLE = 700
 """Pictures for the closed-form start."""
+POSTERIOR = 0.03
+"""Deviation of the posterior, in parts of that of latents."""
 
 
 def build(config: VaeSettings, size: int) -> AutoencoderKL:
@@ -98,6 +101,15 @@ class Autoencoding(torch.nn.Module):
         latents = self.vae.encode(real).latent_dist.mean
         latents = latents + noise * (self.noise * latents.detach().std())
         return picture_error(self.vae.decode(latents).sample.float() - real, weights)
+
+
+@torch.no_grad()
+def settle_posterior(vae: AutoencoderKL) -> None:
+    """Make the encoder's posterior as narrow everywhere as `POSTERIOR` says, by the scaling factor: no loss has trained it."""
+    half = vae.config.latent_channels
+    assert vae.quant_conv is not None and vae.quant_conv.bias is not None
+    vae.quant_conv.weight[half:] = 0
+    vae.quant_conv.bias[half:] = 2 * math.log(POSTERIOR / vae.config.scaling_factor)
 
 
 def picture_error(error: Tensor, weights: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
 from scripts.pocket_base.settings import VaeSettings
-from scripts.pocket_base.vae import Autoencoding, build, picture_error
+from scripts.pocket_base.vae import POSTERIOR, Autoencoding, build, picture_error, settle_posterior
 from training.crops import MIDDLE, WIDTHS
 
 FACES = {
@@ -141,6 +141,21 @@ def test_the_error_of_a_picture_is_the_formula() -> None:
         if y:
             total += 0.1 * weights[n, 0, y, x] * abs(error[n, c, y, x] - error[n, c, y - 1, x]) / (2 * 3 * 4 * 6)
     assert float(picture_error(torch.tensor(error), torch.tensor(weights))) == pytest.approx(total)
+
+
+def test_the_posterior_is_narrow_everywhere_and_about_the_same_mean() -> None:
+    torch.manual_seed(0)
+    vae = build(VAE, 32)
+    assert vae.quant_conv is not None
+    vae.register_to_config(scaling_factor=0.25)
+    real = torch.rand(2, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        vae.quant_conv.weight.mul_(5)
+        before = vae.encode(real).latent_dist
+        settle_posterior(vae)
+        after = vae.encode(real).latent_dist
+    assert torch.equal(after.mean, before.mean) and float(before.std.std()) > 0.01
+    assert torch.allclose(after.std, torch.tensor(POSTERIOR / 0.25), rtol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", [False, True])
