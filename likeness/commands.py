@@ -78,7 +78,7 @@ def bases(as_json: Annotated[bool, typer.Option("--json", help="Print everything
     if as_json:
         typer.echo(json.dumps(records, indent=2))
         return
-    pocket = "pocket (comes with Likeness, 128 px, apache-2.0, configs/pocket.yaml) runs on any CPU."
+    pocket = "pocket (comes with Likeness, 256 px, apache-2.0, configs/pocket.yaml) runs on any CPU."
     notes = [
         "Memory is computed, not measured: one picture at the base's own size, bf16 with gradient checkpointing, and in",
         "brackets with everything frozen in 4 bits (nf4). docs/memory.md has the other ways and sizes.",

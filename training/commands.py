@@ -59,7 +59,7 @@ def check(
 
 def prepare(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
-    resolution: Annotated[int, typer.Option(min=32, max=4096, help="Width of the portraits in pixels.")] = 128,
+    resolution: Annotated[int, typer.Option(min=32, max=4096, help="Width of the portraits in pixels.")] = 256,
     shape: Annotated[Literal["square", "portrait"], typer.Option(help="square, or portrait: 4:5.")] = "square",
 ) -> None:
     """Cut the usable photographs to portraits with face masks and captions; training does this by itself."""
