@@ -28,10 +28,19 @@ class SelectionSettings(Settings):
     share: float = Field(0.5, gt=0, lt=1)
     """Of the held-out selfies that choose; the others are left for the report. At least one each."""
     prompts: list[str] = Field(
-        [f"a headshot of {{subject}}{place}" for place in ("", ", grey studio background", ", office", ", outdoors")],
+        [
+            f"a headshot of {{subject}}, {scene}"
+            for scene in (
+                "white studio background, a black blazer, soft studio light, soft smile, head and shoulders",
+                "dark studio background, a grey suit and tie, rim light, neutral expression, head and shoulders",
+                "office background, a white top, natural light, soft smile, head and shoulders",
+                "outdoor background, a striped shirt, natural light, smiling, close-up",
+            )
+        ],
         min_length=1,
     )
-    """Several places, so that a checkpoint which draws the person in one setting alone does not win."""
+    """Whole scenes as styles ask for them: what a prompt leaves open a small base fills from the selfies, as headshots do not.
+    Several, so that a checkpoint which draws the person in one setting alone does not win."""
     count: int = Field(2, ge=1)
     """Pictures of every prompt: eight in all tell likenesses apart by about a tenth, for half a minute on a small base."""
     steps: int | None = Field(None, ge=1)

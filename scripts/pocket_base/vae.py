@@ -145,8 +145,9 @@ def batches(settings: BaseSettings, shots: list[Shot], pixels: Tensor, device: t
 def refine(
     vae: AutoencoderKL, settings: BaseSettings, shots: list[Shot], pixels: Tensor, state: Path, accelerator: Accelerator
 ) -> None:
-    """Train all of it in place, but for the encoder if that is not to learn; `state` lets a later call go on."""
-    _refine(vae, settings, batches(settings, shots, pixels, accelerator.device), state, accelerator)
+    """Train the decoder in place; `state` lets a later call go on. Latents keep their meaning: the encoder never learns here."""
+    frozen = settings.model_copy(update={"vae": settings.vae.model_copy(update={"learn_encoder": False})})
+    _refine(vae, frozen, batches(settings, shots, pixels, accelerator.device), state, accelerator)
 
 
 def _refine(vae: AutoencoderKL, settings: BaseSettings, loss_of: Loss, state: Path, accelerator: Accelerator) -> None:
