@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image, ImageDraw
 
 from likeness import resources
 from likeness.faces import FaceFinder
-from scripts.pocket_base import linear
+from scripts.pocket_base import linear, pictures
 from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
-from scripts.pocket_base.settings import VaeSettings
-from scripts.pocket_base.vae import POSTERIOR, Autoencoding, build, picture_error, settle_posterior
+from scripts.pocket_base.settings import BaseSettings, VaeSettings
+from scripts.pocket_base.vae import POSTERIOR, Autoencoding, build, picture_error, refine, settle_posterior
 from training.crops import MIDDLE, WIDTHS
+
+GPU = Path(pictures.__file__).parent / "gpu.yaml"
 
 FACES = {
     "eye_left": [140.0, 90.0],
@@ -166,6 +169,19 @@ def test_refining_moves_the_encoder_only_where_it_is_to_learn(encoder: bool) -> 
     model(torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32), torch.randn(2, 16, 4, 4)).backward()
     moved = {name.partition(".")[0] for name, parameter in vae.named_parameters() if parameter.grad is not None}
     assert moved == {"decoder", "post_quant_conv"} | ({"encoder", "quant_conv"} if encoder else set())
+
+
+def test_refining_a_finished_base_leaves_its_encoder(tmp_path: Path) -> None:
+    """Whatever the configuration says: the denoiser was trained on what the encoder gives."""
+    small = ["size=32", "mixed_precision=no", "vae.channels=[16,32,64]", "vae.pool=2", "vae.batch=2"]
+    settings = BaseSettings.load(GPU, [*small, "vae.steps=1", "vae.minutes=[0,0,1]"])
+    vae = build(settings.vae, 32)
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    person(tmp_path / "people" / "p1", 64)
+    shots = find_shots([tmp_path / "people"])
+    refine(vae, settings, shots, read_pixels(shots), tmp_path / "decoder.pt", Accelerator(cpu=True))
+    moved = {name.partition(".")[0] for name, value in vae.state_dict().items() if not torch.equal(value, before[name])}
+    assert settings.vae.learn_encoder and "decoder" in moved and not moved & {"encoder", "quant_conv"}
 
 
 def test_noise_on_latents_is_in_parts_of_their_deviation() -> None:
