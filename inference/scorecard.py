@@ -23,7 +23,6 @@ from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
 from likeness.faces import SELECTING, FaceFinder, embedder
 from likeness.faces.arrays import Floats
-from likeness.faces.copying import COPIED_PIXELS
 from likeness.faces.examiner import Examiner
 from likeness.faces.reference import embed_photo
 from likeness.faces.scorer import SIDE
@@ -118,7 +117,7 @@ def _means(found: list[Examined], examiner: Examiner, others: list[list[Floats]]
     ]
     return {
         "likeness": sum(findings.likeness for findings, _ in seen) / total,
-        "copying": sum(1.0 if one.pixels >= COPIED_PIXELS else one.copy_score for one, _ in seen) / total,
+        "copying": sum(findings.copied for findings, _ in seen) / total,
         "faces": len(seen) / total,
         "rank_1": sum(nearest) / total,
         "yield": sum(not STRICT.rejecting(item.failures) for item in found) / total,

@@ -47,7 +47,7 @@ class SelectionSettings(Settings):
     """Denoising steps; none means as the base likes it. The same for ``guidance_scale``."""
     guidance_scale: float | None = Field(None, ge=1)
     max_copying: float = Field(0.15, ge=0, le=1)
-    """Mean copying above which a checkpoint is not kept while one below it is there: what a good recipe stays under."""
+    """Share of copies above which a checkpoint is not kept while one below it is there: what a good recipe stays under."""
     patience: int | None = Field(3, ge=1)
     """Candidates in a row without a better one after which the run ends; none: never. Eight pictures are noisy, so that
     one or two mean nothing."""
