@@ -3,7 +3,8 @@
 accelerate launch scripts/refine_pocket_decoder.py --config scripts/pocket_base/gpu.yaml \\
     --people FOLDER --work FOLDER --out likeness/assets/pocket vae.minutes=[0,0,0,0,30]
 
-The configuration is the one that the base was made with. `--out` is the base to be refined; its autoencoder is replaced at the end. The same command goes on where it was cut.
+The configuration is the one that the base was made with. `--out` is the base to be refined; its autoencoder is replaced at the
+end. The same command goes on where it was cut.
 """
 
 from __future__ import annotations

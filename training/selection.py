@@ -39,7 +39,7 @@ class SelectionSettings(Settings):
         ],
         min_length=1,
     )
-    """Whole scenes as styles ask for them: what a prompt leaves open a small base fills from the selfies, as headshots do not.
+    """Whole scenes as styles ask for them, for those are what will be drawn: what is left open is filled from the selfies.
     Several, so that a checkpoint which draws the person in one setting alone does not win."""
     count: int = Field(2, ge=1)
     """Pictures of every prompt: eight in all tell likenesses apart by about a tenth, for half a minute on a small base."""

@@ -10,8 +10,8 @@ in the network starts as the identity:
   hardly change the group's variance, and each signal beside its negative, so that the mean stays zero;
 - silu(x) - silu(-x) = x undoes the activation between norm and last convolution.
 
-The encoder stays as it is made here until the whole autoencoder is trained, and without a GPU for good. The decoder's up-sampling of nearest neighbours cannot draw the finest alternation of
-its grid linearly; what that costs, its residual bodies learn (`vae.py`).
+The encoder stays as it is made here until the whole autoencoder is trained, and where it is not to learn then, for good. The
+decoder's up-sampling of nearest neighbours cannot draw the finest alternation of its grid linearly; what that costs, its residual bodies learn (`vae.py`).
 """
 
 from __future__ import annotations
