@@ -45,9 +45,8 @@ def test_by_the_face_new_pictures_are_far_from_being_copies() -> None:
     finder, recogniser = FaceFinder(), embedder()
     means = []
     for name in PEOPLE:
-        vectors = [
-            embed_photo(photo, finder, recogniser) for photo in [*(selfie(name, n) for n in range(6)), *portraits(name)]
-        ]
+        photos = [*(Image.fromarray(selfie(name, number)) for number in range(6)), *portraits(name)]
+        vectors = [embed_photo(photo, finder, recogniser) for photo in photos]
         known = np.stack([vector for vector in vectors[:6] if vector is not None])
         assert len(known) == 6
         scale = CopyScale.of(known[:4], known[4:])
