@@ -74,7 +74,8 @@ def conditioning(base: KnownBase, device: str = "cpu") -> dict[str, Tensor]:
 def model_flops(base: KnownBase, config: TrainConfig, px: int) -> int:
     """Floating-point operations of one picture's training step, counted on the meta device."""
     family = on_meta(base)
-    model = setup._trainable(config.model_copy(update={"gradient_checkpointing": False}), family, torch.bfloat16)
+    plain = config.model_copy(update={"gradient_checkpointing": False, "compile": None})
+    model = setup._trainable(plain, family, torch.bfloat16)
     noisy = torch.empty(1, *family.latent_shape(px, px), device="meta")
     texts = {name: tensor[None] for name, tensor in conditioning(base, "meta").items()}
     with FlopCounterMode(display=False) as counter:
@@ -117,15 +118,11 @@ def make_loop(base: KnownBase, config: TrainConfig, px: int, accelerator: Accele
     return Loop(config, accelerator, parts, Path(), {})
 
 
-def measure(base: KnownBase, config: TrainConfig, options: argparse.Namespace, backend: str | None) -> dict[str, Any]:
-    """Times steps; fewer than asked for when the time is up. `backend`: of the compiler; None compiles nothing."""
+def measure(base: KnownBase, config: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
+    """Times steps; fewer than asked for when the time is up."""
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16")
     began = time.perf_counter()
     loop = make_loop(base, config, options.px, accelerator)
-    if backend is not None:
-        denoiser: Any = loop.parts.family.denoiser
-        # Blocks of one class share what is compiled. Sizes are compiled as they are, for a run has only a few.
-        denoiser.compile_repeated_blocks(backend=backend, dynamic=False)
     built = _now()
     for step in range(WARM_UP):
         loop._step(step)
@@ -138,7 +135,7 @@ def measure(base: KnownBase, config: TrainConfig, options: argparse.Namespace, b
         loop._step(WARM_UP + len(taken))
         taken.append(_now() - start)
     median = statistics.median(taken)
-    compiling = 0.0 if backend is None else max(0.0, warm - built - WARM_UP * median)
+    compiling = 0.0 if config.compile is None else max(0.0, warm - built - WARM_UP * median)
     found = {"step_s": median, "images_s": config.batch_size / median, "peak_gib": peak_memory(), "all_s": taken}
     return found | {"build_s": built - began, "compile_s": compiling, "loss": loop.meter.average}
 
@@ -179,7 +176,8 @@ def benchmark(options: argparse.Namespace, chosen: dict[str, TrainConfig], bases
         rows.append({"base": name, "blocks": blocks, "batch_size": config.batch_size, "error": ""})
         rows[-1] |= {"checkpointed": config.gradient_checkpointing, "quantize": config.quantize.kind}
         try:
-            rows[-1] |= measure(bases[name], config, options, options.backend if blocks == "compiled" else None)
+            compiler = options.backend if blocks == "compiled" else None
+            rows[-1] |= measure(bases[name], config.model_copy(update={"compile": compiler}), options)
         except Exception as error:  # noqa: BLE001 - one base that fails must not end the others
             rows[-1]["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
         AcceleratorState._reset_state()

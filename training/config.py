@@ -65,6 +65,9 @@ class TrainConfig(Settings):
     gradient_checkpointing: bool = False
     mixed_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What is trained stays in fp32; this is what the rest is kept and computed in."""
+    compile: Literal["inductor", "cudagraphs", "aot_eager"] | None = None
+    """torch.compile's backend for the denoiser's blocks. On a GPU "inductor" makes steps shorter (docs/performance.md); none,
+    because it has to compile first, and needs a C++ compiler or Triton."""
     quantize: Quantization = Quantization()
     """Of the frozen base: not at all, for it costs time and, in 4 bits, a little likeness to the base."""
     lora: LoraSettings = LoraSettings()

@@ -128,7 +128,19 @@ def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Train
     )
     if config.objective.least_rank < 1 and config.method == "lora":
         RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
+    if config.compile is not None:
+        _compile(family, config.compile)
     return model
+
+
+def _compile(family: Family, backend: str) -> None:
+    """Blocks of one class share what is compiled. Sizes are compiled as they are, for a run has only a few."""
+    denoiser: Any = family.denoiser
+    try:
+        denoiser.compile_repeated_blocks(backend=backend, dynamic=False)
+    except ValueError as error:
+        what = f"diffusers names no blocks of {type(denoiser).__name__} to compile"
+        raise LikenessError(what, "Leave out compile") from error
 
 
 def _check_objective(config: TrainConfig, family: Family) -> None:

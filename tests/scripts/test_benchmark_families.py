@@ -52,7 +52,7 @@ def bases(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(bases: list[str], out: Path, *more: str) -> list[dict[str, Any]]:
-    command = ["--base", *bases, "--batch", "2", "--px", str(SIDE), "--steps", "2", "--backend", "eager", *more]
+    command = ["--base", *bases, "--batch", "2", "--px", str(SIDE), "--steps", "2", "--backend", "aot_eager", *more]
     benchmark_families.main([*SETTINGS, *command, "--out", str(out)])
     rows: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))["rows"]
     return rows

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
+from torch._dynamo.utils import counters
 
 from likeness import files
 from likeness.adapter import read_info
@@ -222,6 +224,28 @@ def test_the_frozen_prior_starts_at_zero_and_holds_the_base_in_place(v_base: Pat
     train(config(v_base, person, steps=6))
     prior = [line["loss_prior"] for line in metrics(person)]
     assert prior[0] == pytest.approx(0, abs=1e-12) and prior[-1] > 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"method": "dreambooth"}, {"gradient_checkpointing": True}])
+def test_what_is_compiled_trains_the_same(v_base: Path, person: Person, changes: dict[str, Any]) -> None:
+    train(config(v_base, person, steps=2, **changes))
+    torch._dynamo.reset()
+    counters.clear()
+    adapter = train(config(v_base, person, steps=2, **changes, compile="aot_eager", name="compiled"))
+    assert counters["stats"]["unique_graphs"] > 0
+    for one, other in zip(metrics(person), metrics(person, "compiled"), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-3)
+    for file in adapter.rglob("*.safetensors"):
+        assert load_file(file).keys() == load_file(person.adapters / "run" / file.relative_to(adapter)).keys()
+
+
+def test_a_base_without_repeated_blocks_is_not_compiled(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UNet2DConditionModel, "_repeated_blocks", [])
+    with pytest.raises(LikenessError, match="no blocks of UNet2DConditionModel"):
+        train(config(v_base, person, compile="aot_eager"))
 
 
 @pytest.mark.slow
