@@ -69,12 +69,13 @@ class Point(Protocol):
 def best(points: Sequence[Point], max_copying: float) -> int:
     """Position of the candidate to keep, of one or more in order of their steps.
 
-    The likest that copies no more than ``max_copying``, the earlier of equals; where all copy more, the one that copies least.
+    The likest that copies no more than ``max_copying``; where all copy more, the likest of those that copy least, for eight pictures
+    give few different shares. Of equals the earlier.
     """
     fair = [place for place, point in enumerate(points) if point.copying <= max_copying]
     if fair:
         return max(fair, key=lambda place: (points[place].likeness, -place))
-    return min(range(len(points)), key=lambda place: (points[place].copying, place))
+    return min(range(len(points)), key=lambda place: (points[place].copying, -points[place].likeness, place))
 
 
 def enough(points: Sequence[Point], settings: SelectionSettings) -> str | None:

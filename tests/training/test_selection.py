@@ -36,8 +36,9 @@ def curve(*values: tuple[float, float]) -> list[CurvePoint]:
         ([(0.5, 0), (0.5, 0)], 0),
         ([(0.1, 0), (0.9, 0.2), (0.4, 0.15)], 2),
         ([(0.1, 0.9), (0.9, 0.3), (0.4, 0.4)], 1),
+        ([(0.4, 0.25), (0.6, 0.25), (0.6, 0.25), (0.9, 0.5)], 1),
     ],
-    ids=["likest", "earlier-of-equals", "not-by-copying", "least-copied-of-all-bad"],
+    ids=["likest", "earlier-of-equals", "not-by-copying", "least-copied-of-all-bad", "likest-of-those"],
 )
 def test_the_likest_that_copies_little_is_kept(values: list[tuple[float, float]], expected: int) -> None:
     assert best(curve(*values), 0.15) == expected
