@@ -72,7 +72,7 @@ class ObjectiveSettings(Settings):
     identity: IdentitySettings = IdentitySettings()
     least_rank: float = Field(1.0, gt=0, le=1)
     """Share of a LoRA's rank that learns from pure noise, rising to all of it without noise (training/rank_mask.py); 1: always all.
-    Off by default: drawn as a plain LoRA it copied less on one base, and was less like on the next (docs/pocket/recipe.md)."""
+    Off by default: drawn as a plain LoRA it copied less on one base, and was no liker in twice the steps on the next (docs/pocket/recipe.md)."""
 
 
 def timestep_positions(quantiles: Tensor, settings: TimestepSettings) -> Tensor:
