@@ -57,6 +57,9 @@ def render(
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
+    eta: Annotated[
+        float | None, typer.Option(help="Noise put back at every step, 0 to below 1; as the base likes it.")
+    ] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
     variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,
@@ -72,18 +75,22 @@ def render(
     outfit: SlotOption = None,
     framing: SlotOption = None,
     expression: SlotOption = None,
+    pose: SlotOption = None,
 ) -> None:
     """Draw headshots of a person until enough pass the gates, rank them by likeness, write them into the person's folder."""
     from likeness.person import Person
 
     person = Person.open(folder)
     person.require_consent()
-    slots = {"light": light, "background": background, "outfit": outfit, "framing": framing, "expression": expression}
+    slots = {
+        "light": light, "background": background, "outfit": outfit, "framing": framing, "expression": expression,
+        "pose": pose,
+    }  # fmt: skip
     wanted = {
         "style": style, "choices": {name: words for name, words in slots.items() if words is not None}, "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
         "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
-        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler},
+        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler, "eta": eta},
     }  # fmt: skip
     given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
     fast_one = variant or ("fast" if fast else None)

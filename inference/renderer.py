@@ -1,11 +1,13 @@
 """The renderer: one base and one adapter, loaded once; pictures that depend on their own seed and prompt alone.
 
-Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in. Around that
+Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in, and where the recipe puts
+noise back (`eta`) torch's own generator, at the same seed, is where it comes from. Around that
 is the stock diffusers pipeline, so that anybody can draw the same picture without us; `docs/rendering.md` shows how.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +48,17 @@ class Sampling(Settings):
     guidance_scale: float | None = Field(None, ge=1)
     guidance_rescale: float | None = Field(None, ge=0, le=1)
     scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing"] | None = None
-    """Only deterministic ones: the seed is all the chance there is."""
+    """Only deterministic ones, but for what `eta` adds: the seed is all the chance there is."""
+    eta: float | None = Field(None, ge=0, lt=1)
     width: int | None = Field(None, ge=8)
     height: int | None = Field(None, ge=8)
     """Pixels as drawn, before finishing. None: the base's resolution."""
 
     def over(self, recipe: Recipe) -> Recipe:
-        """The recipe with what is set here in place of its own."""
+        """The recipe with what is set here in place of its own; its eta goes with DDIM alone."""
         given = self.model_dump(exclude_none=True, include=set(Recipe.model_fields))
-        return recipe.model_copy(update=given)
+        unasked = {} if self.scheduler in (None, "base", "ddim") else {"eta": 0.0}
+        return recipe.model_copy(update=unasked | given)
 
 
 @dataclass(frozen=True)
@@ -136,13 +140,16 @@ class Renderer:
     ) -> Iterator[Image.Image]:
         """The pictures as their batches are done. A job gives the same picture in any batch, within float rounding.
 
-        Raises LikenessError for a size that the base cannot draw.
+        Raises LikenessError for a size that the base cannot draw, and for eta with a scheduler that knows none.
         """
         sampling = sampling or Sampling()
         recipe = sampling.over(self.recipe)
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self._set_scheduler(recipe.scheduler)
+        if recipe.eta and "eta" not in inspect.signature(self.pipe.scheduler.step).parameters:
+            what = f"{type(self.pipe.scheduler).__name__} puts no noise back, which is what eta asks for"
+            raise LikenessError(what, "Leave out eta, or set scheduler to ddim", self.base)
         for start in range(0, len(jobs), max(1, batch)):
             yield from self._batch(jobs[start : start + max(1, batch)], recipe, height, width)
 
@@ -152,6 +159,8 @@ class Renderer:
         latents = torch.stack([initial_latents(job.seed, shape) for job in jobs])
         prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
         arguments = self.family.pipeline_arguments(recipe, prompts, negatives, latents.to(self.device))
+        if recipe.eta:
+            arguments["generator"] = [torch.Generator().manual_seed(job.seed) for job in jobs]
         with quiet():
             output = self.pipe(**arguments, **self._looked_at, height=height, width=width)
         return list(output.images)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-base, adapter, seed, prompt, negative, steps, guidance, rescale, out = sys.argv[1:]
+base, adapter, seed, prompt, negative, steps, guidance, rescale, eta, out = sys.argv[1:]
 pipe = StableDiffusionPipeline.from_pretrained(base)
 pipe.load_lora_weights(adapter)
 
@@ -24,6 +24,8 @@ image = pipe(
     num_inference_steps=int(steps),
     guidance_scale=float(guidance),
     guidance_rescale=float(rescale),
+    eta=float(eta),
+    generator=torch.Generator().manual_seed(int(seed)),
 ).images[0]
 image.save(out)
 assert not {"likeness", "inference", "training"} & set(sys.modules)

@@ -32,7 +32,7 @@ def class_portraits(
         def render() -> torch.Tensor:
             noise = randomness.normal(shape, seed, "class-image", number)[None].to(device)
             positive = texts.stack([prompt], device)
-            return render_latents(family, family.predict, positive, negative, noise, family.recipe)[0]
+            return render_latents(family, family.predict, positive, negative, noise, family.recipe, [number])[0]
 
         key = f"{weights} {family.recipe.model_dump_json()} {size} {seed} {number} {prompt}"
         latents = encodings.latents(key, render)

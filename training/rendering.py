@@ -7,7 +7,7 @@ and its text encoder has long been freed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,18 +27,26 @@ def render_latents(
     negative: Mapping[str, Tensor],
     noise: Tensor,
     recipe: Recipe,
+    seeds: Sequence[int],
 ) -> Tensor:
-    """Latents (B, C, h, w) drawn from standard normal ``noise`` with classifier-free guidance, all on one device."""
+    """Latents (B, C, h, w) drawn from standard normal ``noise`` with classifier-free guidance, all on one device.
+
+    ``seeds``: one a row, of the noise that ``recipe.eta`` puts back.
+    """
     scheduler: Any = copy.deepcopy(family.parts["scheduler"])
     family.set_timesteps(scheduler, recipe.steps, noise)
     # Schedulers of a flow have neither: they begin at the noise itself and show it as it is.
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     scaled = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
+    # Only schedulers with room for it are told.
+    stirred = (
+        {"eta": recipe.eta, "generator": [torch.Generator().manual_seed(seed) for seed in seeds]} if recipe.eta else {}
+    )
     for timestep in scheduler.timesteps:
         noisy = scaled(latents, timestep)
         times = timestep.expand(len(noise))
         wanted = predict(noisy, times, positive)
         if recipe.guidance_scale != 1:
             wanted = family.guide(wanted, predict(noisy, times, negative), recipe)
-        latents = scheduler.step(wanted.float(), timestep, latents).prev_sample
+        latents = scheduler.step(wanted.float(), timestep, latents, **stirred).prev_sample
     return latents

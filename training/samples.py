@@ -54,7 +54,9 @@ class Samples:
         images = []
         for number, noise in enumerate(self._noise):
             wanted = {name: tensor[number : number + 1] for name, tensor in positive.items()}
-            latents = render_latents(self._family, predict, wanted, negative, noise[None].to(device), self._recipe)
+            latents = render_latents(
+                self._family, predict, wanted, negative, noise[None].to(device), self._recipe, [number]
+            )
             images.append(_image(self._family.decode_latents(latents)[0]))
         return images
 

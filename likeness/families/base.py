@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from PIL import Image
+from pydantic import Field
 from torch import Tensor, nn
 
 from likeness.errors import LikenessError
@@ -38,6 +39,11 @@ class Recipe(Settings):
     """1 is none (Ho and Salimans 2022, arXiv 2207.12598), also where the stock pipeline calls that 0."""
     guidance_rescale: float = 0.0
     """Lin et al. 2023, arXiv 2305.08891: keeps guidance from over-exposing, above all with zero terminal SNR."""
+    eta: float = Field(0.0, ge=0, lt=1)
+    """Noise that DDIM puts back at every step: 0 is none, 1 as much as DDPM (Song et al. 2021, arXiv 2010.02502, equation 16).
+
+    With some, a small base takes back what it began wrongly. Not 1: with zero terminal SNR the first step would be no number.
+    """
     negative: bool = True
     """Whether the base knows what to make of a negative prompt; else guidance is away from the empty one."""
     scheduler: str = "base"
@@ -191,8 +197,9 @@ class Family(ABC):
 
         Raises LikenessError for a recipe that the pipeline cannot follow.
         """
-        if recipe.guidance_rescale:
-            raise LikenessError(f"{self.name} knows no guidance_rescale", "Leave it at 0", self.base)
+        for key in ("guidance_rescale", "eta"):
+            if getattr(recipe, key):
+                raise LikenessError(f"{self.name} knows no {key}", "Leave it at 0", self.base)
         denoiser: Any = self.denoiser
         # Copies, because some pipelines write their templates into the lists that they are given.
         words: dict[str, Any] = {"prompt": [*prompts]}

@@ -37,6 +37,7 @@ def test_a_flow_is_drawn_by_its_own_scheduler(name: str, bases: Callable[[str], 
     for changes, said in (
         ({"scheduler": "ddim"}, "its own scheduler alone"),
         ({"guidance_rescale": 0.5}, "guidance_resc"),
+        ({"eta": 0.5}, "eta"),
     ):
         with pytest.raises(LikenessError, match=said):
             renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, **changes}))

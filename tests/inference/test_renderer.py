@@ -14,7 +14,7 @@ from inference.renderer import SCHEDULERS, Renderer, RenderJob, Sampling, initia
 from likeness import adapter
 from likeness.adapter import LoraSettings
 from likeness.errors import LikenessError
-from likeness.families import Family, load_family
+from likeness.families import Family, Recipe, load_family
 from tests.likeness.test_adapter import info, train_a_little
 from tests.tiny import RESOLUTION, PredictionType, make_tiny_base
 
@@ -61,6 +61,26 @@ def test_batches_do_not_change_pictures(renderer: Renderer, scheduler: str) -> N
     assert difference(alone[0], alone[1]) > 3
 
 
+def test_noise_that_is_put_back_is_the_pictures_own(renderer: Renderer) -> None:
+    stirred = FEW.model_copy(update={"eta": 0.8, "scheduler": "ddim"})
+    alone = [renderer.render([job], stirred)[0] for job in JOBS]
+    for job, picture in zip(JOBS[::-1], renderer.render(JOBS[::-1], stirred, batch=3), strict=True):
+        assert difference(picture, alone[JOBS.index(job)]) <= 1
+    assert difference(alone[0], renderer.render(JOBS[:1], stirred.model_copy(update={"eta": 0.0}))[0]) > 3
+
+
+def test_only_ddim_puts_noise_back() -> None:
+    stirring = Recipe(eta=0.7)
+    for scheduler, eta in ((None, 0.7), ("ddim", 0.7), ("dpm++", 0.0)):
+        assert Sampling.parse({"scheduler": scheduler} if scheduler else {}).over(stirring).eta == eta
+    assert Sampling(scheduler="euler", eta=0.5).over(stirring).eta == 0.5
+
+
+def test_a_scheduler_that_cannot_put_noise_back_is_told(renderer: Renderer) -> None:
+    with pytest.raises(LikenessError, match="EulerDiscreteScheduler puts no noise back.*eta"):
+        renderer.render(JOBS[:1], FEW.model_copy(update={"scheduler": "euler", "eta": 0.5}))
+
+
 def test_what_was_drawn_before_does_not_matter(renderer: Renderer) -> None:
     first = renderer.render(JOBS[:1], FEW)[0]
     torch.rand(10)
@@ -94,15 +114,17 @@ def test_an_adapter_or_base_that_is_not_there(base: Path, tmp_path: Path) -> Non
         Renderer(str(tmp_path / "nothing"), None, "cpu")
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.7])
 @pytest.mark.parametrize("base", ["v_prediction"], indirect=True)
 def test_a_script_with_diffusers_alone_draws_the_same_picture(
-    renderer: Renderer, base: Path, lora: Path, tmp_path: Path
+    renderer: Renderer, base: Path, lora: Path, tmp_path: Path, eta: float
 ) -> None:
+    sampling = FEW.model_copy(update={"eta": eta})
     job = RenderJob("a headshot of sks person, grey studio background", "blurry", seed=41)
-    ours = renderer.render([JOBS[0], job], FEW)[1]
-    recipe = FEW.over(renderer.family.recipe)
+    ours = renderer.render([JOBS[0], job], sampling)[1]
+    recipe = sampling.over(renderer.family.recipe)
     arguments = [base, lora, job.seed, job.prompt, job.negative]
-    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, tmp_path / "theirs.png"]
+    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, tmp_path / "theirs.png"]
     subprocess.run(
         [sys.executable, str(PLAIN), *map(str, arguments)],
         check=True,

@@ -14,15 +14,15 @@ from training.evaluation import Evaluation, EvaluationSettings
 from training.rendering import render_latents
 
 
-@pytest.mark.parametrize("rescale", [0.0, 0.7])
-def test_equals_the_stock_pipeline(v_base: Path, rescale: float) -> None:
+@pytest.mark.parametrize(("rescale", "eta"), [(0.0, 0.0), (0.7, 0.0), (0.0, 0.6)])
+def test_equals_the_stock_pipeline(v_base: Path, rescale: float, eta: float) -> None:
     family = load_family(str(v_base))
     noise = randomness.normal((2, *family.latent_shape(32, 32)), 0, "test")
     prompts = ["a headshot of a person", "a cat"]
-    recipe = Recipe(steps=4, guidance_scale=5.0, guidance_rescale=rescale)
+    recipe = Recipe(steps=4, guidance_scale=5.0, guidance_rescale=rescale, eta=eta)
     with torch.no_grad():
         wanted, unwanted = family.encode_text(prompts), family.encode_text(["blurred"] * 2)
-    ours = render_latents(family, family.predict, wanted, unwanted, noise, recipe)
+    ours = render_latents(family, family.predict, wanted, unwanted, noise, recipe, [3, 4])
     theirs = family.pipeline()(
         prompts,
         negative_prompt=["blurred"] * 2,
@@ -30,6 +30,8 @@ def test_equals_the_stock_pipeline(v_base: Path, rescale: float) -> None:
         num_inference_steps=4,
         guidance_scale=5.0,
         guidance_rescale=rescale,
+        eta=eta,
+        generator=[torch.Generator().manual_seed(seed) for seed in (3, 4)],
         output_type="latent",
     ).images
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
