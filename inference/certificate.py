@@ -244,7 +244,7 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
             if report["bleed"] is None
             else []
         ),
-        "Of the prompts only colours, the kind of background, framing and glasses are checked; the light and the expression are not.",
+        "Of the prompts only colours, the kind of background, framing, pose and glasses are checked; the light and the expression are not.",
         (
             "A hat or a scarf counts as hair, and hair that a picture leaves out is no drift of its greyness."
             if "grey" in report["drift"]

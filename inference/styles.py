@@ -1,6 +1,6 @@
 """Headshot styles: a prompt with slots, each slot with a default and the alternatives that suit the style.
 
-A style speaks of light, background, clothing, framing and expression. It says nothing of the person's looks: those come
+A style speaks of light, background, clothing, framing, expression and pose. It says nothing of the person's looks: those come
 from the adapter alone.
 """
 
@@ -16,7 +16,7 @@ from likeness import resources
 from likeness.errors import LikenessError
 from likeness.settings import Settings
 
-SlotName = Literal["light", "background", "outfit", "framing", "expression"]
+SlotName = Literal["light", "background", "outfit", "framing", "expression", "pose"]
 SLOTS: tuple[SlotName, ...] = get_args(SlotName)
 SUBJECT = "subject"
 
@@ -36,7 +36,7 @@ class Style(Settings):
     title: str = Field(min_length=1)
     description: str = ""
     prompt: str
-    """With {subject} and, each once at most, {light}, {background}, {outfit}, {framing} and {expression}."""
+    """With {subject} and, each once at most, {light}, {background}, {outfit}, {framing}, {expression} and {pose}."""
     negative: str = ""
     monochrome: bool = False
     """Whether the picture is turned grey once it is drawn, as photographers do: an adapter that was trained on colour

@@ -77,7 +77,8 @@ def models_of(
     if start is not None:
         text_encoder = CLIPTextModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
         unet = UNet2DConditionModel.from_pretrained(start / "unet", torch_dtype=torch.float32)
-        return CLIPTokenizer.from_pretrained(start / "tokenizer"), text_encoder, unet
+        old = CLIPTokenizer.from_pretrained(start / "tokenizer")
+        return text.learn_words(old, text_encoder, data["captions"], arguments.work / "tokenizer"), text_encoder, unet
     tokenizer = text.make_tokenizer(data["captions"], config, arguments.work / "tokenizer")
     _, channels, _, side = data["latents"].shape
     return tokenizer, text.build_text_encoder(tokenizer, config), denoiser.build_denoiser(config, channels, side)

@@ -1,4 +1,4 @@
-"""What a portrait's caption says: framing, light and what else can be measured; never how the person looks.
+"""What a portrait's caption says: framing, pose, light and what else can be measured; never how the person looks.
 
 Whatever a caption names, the adapter need not learn as a part of the person. Words are those of portrait photography, and
 only for what pixels show reliably: a room cannot be told from a street by brightness, so that neither is named.
@@ -12,7 +12,7 @@ from pydantic import field_validator
 from likeness.faces import Face
 from likeness.faces import quality as measure
 from likeness.faces.arrays import Pixels
-from likeness.faces.following import CLOSE_UP, HEAD_AND_SHOULDERS
+from likeness.faces.following import CLOSE_UP, HEAD_AND_SHOULDERS, pose_words
 from likeness.settings import Settings
 
 SUBJECT = "{subject}"
@@ -63,6 +63,7 @@ def caption(scene: Scene, face: Face, width: float, settings: CaptionSettings) -
         words.append("close-up")
     elif share >= HEAD_AND_SHOULDERS:
         words.append("head and shoulders")
+    words.append(pose_words(face.yaw))
     if scene.light:
         words.append(scene.light)
     if scene.monochrome:

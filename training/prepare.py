@@ -33,7 +33,7 @@ from training.intake_settings import IntakeSettings
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_RECIPE = 2  # raise it when the same photographs would be prepared differently
+_RECIPE = 3  # raise it when the same photographs would be prepared differently
 _NOTE = "recipe.json"
 _ENOUGH_TO_HOLD_OUT = 5
 

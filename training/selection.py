@@ -31,10 +31,10 @@ class SelectionSettings(Settings):
         [
             f"a headshot of {{subject}}, {scene}"
             for scene in (
-                "white studio background, a black blazer, soft studio light, soft smile, head and shoulders",
-                "dark studio background, a grey suit and tie, rim light, neutral expression, head and shoulders",
-                "office background, a white top, natural light, soft smile, head and shoulders",
-                "outdoor background, a striped shirt, natural light, smiling, close-up",
+                "white studio background, a black blazer, soft studio light, soft smile, facing the camera, head and shoulders",
+                "dark studio background, a grey suit and tie, rim light, neutral expression, facing the camera, head and shoulders",
+                "office background, a white top, natural light, soft smile, facing the camera, head and shoulders",
+                "outdoor background, a striped shirt, natural light, smiling, facing the camera, close-up",
             )
         ],
         min_length=1,

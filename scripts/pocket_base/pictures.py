@@ -1,7 +1,7 @@
 """The pictures that the pocket base learns from: a folder of rendered people, read once into memory.
 
 A folder holds one sub-folder a person: `person.json` (with `shots: {file: {"words": {...}}}`) and its JPEGs. `words` are
-the true facts of the scene (background, outfit, light, expression, glasses) in the words that our styles use; an empty one
+the true facts of the scene (background, outfit, light, expression, pose, glasses) in the words that our styles use; an empty one
 is a fact that our words do not name.
 """
 
@@ -172,7 +172,7 @@ def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
         if rng.random() < 0.7
         else "a photo of"
     )
-    facts = (str(words[key]) for key in ("background", "outfit", "light", "expression"))
+    facts = (str(words[key]) for key in ("background", "outfit", "light", "expression", "pose"))
     parts = [fact for fact in facts if fact]
     parts.append("close-up" if view.close else "head and shoulders")
     if words["glasses"]:

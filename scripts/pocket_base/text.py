@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -36,6 +39,36 @@ def make_tokenizer(captions: list[str], settings: DenoiserSettings, folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=settings.text_length)
     tokenizer.save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def learn_words(
+    tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, captions: list[str], folder: Path
+) -> CLIPTokenizer:
+    """The tokenizer with one token for every word that at least one of 50 captions has and that it spelt until now.
+
+    The encoder, in place, reads a new token as the mean of the pieces that it was spelt with. Other words keep their tokens,
+    except rare ones that hold the same letters.
+    """
+    counts = Counter(word for text in captions for word in set(re.findall(r"[a-z]+", text.lower())))
+    known = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    vocabulary, merges = dict(known["vocab"]), [tuple(pair) for pair in known["merges"]]
+    table = text_encoder.get_input_embeddings().weight.detach()
+    means = []
+    for word in sorted(word for word, count in counts.items() if count >= len(captions) / 50):
+        pieces = tokenizer.tokenize(word)
+        mean = table[tokenizer.convert_tokens_to_ids(pieces)].mean(0)
+        for end in range(1, len(pieces)):
+            pair, joined = ("".join(pieces[:end]), pieces[end]), "".join(pieces[: end + 1])
+            merges += [pair] if pair not in merges else []
+            if joined not in vocabulary:
+                vocabulary[joined] = len(vocabulary)
+                means.append(mean)
+    folder.mkdir(parents=True, exist_ok=True)
+    CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=tokenizer.model_max_length).save_pretrained(folder)
+    text_encoder.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+    if means:
+        text_encoder.get_input_embeddings().weight.data[-len(means) :] = torch.stack(means)
     return CLIPTokenizer.from_pretrained(folder)
 
 

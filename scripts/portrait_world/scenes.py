@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from likeness.faces.following import pose_words
+
 from . import wardrobe
 from .expressions import Expression, Pose
 from .identity import FIRST_HELD_OUT
@@ -57,6 +59,7 @@ class Scene:
             "outfit": self.outfit.words,
             "light": self.light,
             "expression": EXPRESSION_WORDS[self.face.name],
+            "pose": pose_words(self.pose.yaw),
         }
 
 

@@ -39,11 +39,12 @@ def test_choices_take_the_place_of_defaults() -> None:
     plain = compose(style, {}, "sks person")
     assert plain.positive == (
         "a headshot of sks person, grey studio background, a navy blazer, soft studio light, soft smile, "
-        "head and shoulders"
+        "facing the camera, head and shoulders"
     )
     chosen = compose(style, {"outfit": "  a red {scarf},\n wool ", "light": ""}, "sks person")
     assert chosen.positive == (
-        "a headshot of sks person, grey studio background, a red {scarf}, wool, soft smile, head and shoulders"
+        "a headshot of sks person, grey studio background, a red {scarf}, wool, soft smile, facing the camera, "
+        "head and shoulders"
     )
     assert chosen.slots["outfit"] == "a red {scarf}, wool" and chosen.slots["light"] == ""
     assert chosen.negative == plain.negative == style.negative

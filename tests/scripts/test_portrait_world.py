@@ -76,7 +76,9 @@ def test_words_name_the_scene_and_never_the_person() -> None:
         "soft studio light", "dramatic light", "rim light", "window light", "natural light"
     }  # fmt: skip
     assert {word["expression"] for word in words} == set(scenes.EXPRESSION_WORDS.values())
+    assert {word["pose"] for word in words} == {"facing the camera", "head turned slightly"}
     for scene, word in zip(drawn, words, strict=True):
+        assert (word["pose"] == "facing the camera") == (abs(scene.pose.yaw) < 10)
         place = scene.background.removeprefix("studio:")
         assert str(word["background"]).startswith(place)
         assert ("studio" in str(word["background"])) == scene.background.startswith("studio:")
@@ -124,7 +126,7 @@ def test_the_training_of_a_base_does_not_find_the_held_out(tmp_path: Path) -> No
     found = pictures.find_shots([tmp_path])
     assert [shot.path.parent.name for shot in found] == ["p000012"]
     words = found[0].words
-    assert set(words) == {"kind", "background", "outfit", "light", "expression", "glasses"}
+    assert set(words) == {"kind", "background", "outfit", "light", "expression", "pose", "glasses"}
     held_out = json.loads((tmp_path / "p900012/person.json").read_text())
     assert held_out["shots"]["selfie_00.jpg"]["kind"] == "selfie" and held_out["identity"]["number"] == 900_012
 

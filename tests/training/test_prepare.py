@@ -9,6 +9,7 @@ import pytest
 
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder
+from likeness.faces.following import pose_words
 from likeness.person import Consent, Person
 from tests import photos
 from training import prepare as preparation
@@ -141,7 +142,7 @@ def test_portraits_that_would_be_enlarged_too_much_are_left_out():
         assert found == ["full", "shoulders", "close"][:left]
 
 
-def test_captions_name_framing_and_light_and_never_looks():
+def test_captions_name_framing_pose_and_light_and_never_looks():
     rgb = photos.astronaut()
     face = FINDER.find(rgb)[0]
     scene = Scene.of(rgb, face, glasses=False)
@@ -149,6 +150,7 @@ def test_captions_name_framing_and_light_and_never_looks():
     assert caption(scene, face, 512, settings).startswith("a photo of {subject}")
     assert "head and shoulders" in caption(scene, face, 2.6 * face.size, settings)
     assert "close-up" in caption(scene, face, 1.5 * face.size, settings)
+    assert pose_words(face.yaw) in caption(scene, face, 512, settings)
     grey = np.repeat(rgb.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     assert "black and white photograph" in caption(Scene.of(grey, face, False), face, 512, settings)
     assert "dim light" in caption(Scene.of(photos.stops(rgb, -3), face, False), face, 512, settings)
