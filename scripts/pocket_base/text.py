@@ -52,9 +52,10 @@ def learn_words(
     """
     counts = Counter(word for text in captions for word in set(re.findall(r"[a-z]+", text.lower())))
     known = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    vocabulary, merges = dict(known["vocab"]), [tuple(pair) for pair in known["merges"]]
-    table = text_encoder.get_input_embeddings().weight.detach()
-    means = []
+    vocabulary: dict[str, int] = dict(known["vocab"])
+    merges: Any = [tuple(pair) for pair in known["merges"]]
+    encoder: Any = text_encoder
+    table, means = encoder.get_input_embeddings().weight.detach(), []
     for word in sorted(word for word, count in counts.items() if count >= len(captions) / 50):
         pieces = tokenizer.tokenize(word)
         mean = table[tokenizer.convert_tokens_to_ids(pieces)].mean(0)
@@ -66,9 +67,9 @@ def learn_words(
                 means.append(mean)
     folder.mkdir(parents=True, exist_ok=True)
     CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=tokenizer.model_max_length).save_pretrained(folder)
-    text_encoder.resize_token_embeddings(len(vocabulary), mean_resizing=False)
+    encoder.resize_token_embeddings(len(vocabulary), mean_resizing=False)
     if means:
-        text_encoder.get_input_embeddings().weight.data[-len(means) :] = torch.stack(means)
+        encoder.get_input_embeddings().weight.data[-len(means) :] = torch.stack(means)
     return CLIPTokenizer.from_pretrained(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from likeness import resources
 from likeness.faces import FaceFinder
-from scripts.pocket_base import linear, pictures
+from scripts.pocket_base import linear, pictures, text
 from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
@@ -144,6 +145,23 @@ def test_the_error_of_a_picture_is_the_formula() -> None:
         if y:
             total += 0.1 * weights[n, 0, y, x] * abs(error[n, c, y, x] - error[n, c, y - 1, x]) / (2 * 3 * 4 * 6)
     assert float(picture_error(torch.tensor(error), torch.tensor(weights))) == pytest.approx(total)
+
+
+def test_a_base_that_goes_on_learns_the_words_of_its_new_captions(tmp_path: Path) -> None:
+    settings = BaseSettings.load(GPU).denoiser
+    known = ["a photo of a person, grey background, head and shoulders", "a photo of kala person, a blue top"] * 20
+    old = text.make_tokenizer(known, settings.model_copy(update={"vocabulary": 600}), tmp_path / "old")
+    encoder: Any = text.build_text_encoder(old, settings)
+    before = encoder.get_input_embeddings().weight.detach().clone()
+    spelt: Any = old.convert_tokens_to_ids(old.tokenize("camera"))
+    assert len(spelt) > 1
+    new = text.learn_words(old, encoder, ["a photo of a person, facing the camera"] * 9 + known, tmp_path / "new")
+    table = encoder.get_input_embeddings().weight.detach()
+    assert new.tokenize("facing the camera") == ["facing</w>", "the</w>", "camera</w>"]
+    assert all(new.tokenize(caption) == old.tokenize(caption) for caption in known)
+    assert torch.equal(table[: len(before)], before) and len(table) == len(new) == encoder.config.vocab_size
+    assert torch.allclose(table[new.convert_tokens_to_ids("camera</w>")], before[spelt].mean(0))
+    assert (new.eos_token_id, new.pad_token_id, new.model_max_length) == (old.eos_token_id, old.pad_token_id, 48)
 
 
 def test_the_posterior_is_narrow_everywhere_and_about_the_same_mean() -> None:
