@@ -82,7 +82,7 @@ class Selector:
         for step in checkpoints:
             points = [point for point in self.curve if point.step <= step]
             if points:
-                wanted.add(self._weights(points[best(points, self.settings.max_copying)].step))
+                wanted.add(self._weights(points[best(points, self.settings.max_copying, self.settings.margin)].step))
         for path in self._weights(0).parent.glob("step-*.safetensors"):
             if path not in wanted:
                 path.unlink(missing_ok=True)
@@ -94,9 +94,13 @@ class Selector:
 
     def selection(self) -> Selection:
         """The choice among the candidates so far, of which there must be one."""
-        point = self.curve[best(self.curve, self.settings.max_copying)]
+        point = self.curve[best(self.curve, self.settings.max_copying, self.settings.margin)]
         fair = point.copying <= self.settings.max_copying
-        why = "the likest of those that copy little" if fair else "the one that copies least: all copy too much"
+        why = (
+            "the likest of those that copy little, or as like and later"
+            if fair
+            else "the one that copies least: all copy too much"
+        )
         note = f"step {point.step} of {self.curve[-1].step}: {why}"
         stopped = self.enough
         return Selection(

@@ -32,24 +32,35 @@ def curve(*values: tuple[float, float]) -> list[CurvePoint]:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([(0.1, 0), (0.5, 0), (0.4, 0)], 1),
-        ([(0.5, 0), (0.5, 0)], 0),
+        ([(0.1, 0), (0.5, 0), (0.2, 0)], 1),
+        ([(0.5, 0), (0.5, 0)], 1),
+        ([(0.2, 0), (0.6, 0), (0.55, 0), (0.45, 0)], 2),
         ([(0.1, 0), (0.9, 0.2), (0.4, 0.15)], 2),
         ([(0.1, 0.9), (0.9, 0.3), (0.4, 0.4)], 1),
-        ([(0.4, 0.25), (0.6, 0.25), (0.6, 0.25), (0.9, 0.5)], 1),
+        ([(0.9, 0.25), (0.6, 0.25), (0.5, 0.25), (0.9, 0.5)], 0),
+        ([(0.4, 0.25), (0.6, 0.25), (0.55, 0.25), (0.9, 0.5)], 2),
     ],
-    ids=["likest", "earlier-of-equals", "not-by-copying", "least-copied-of-all-bad", "likest-of-those"],
+    ids=[
+        "likest",
+        "later-of-equals",
+        "later-within-the-margin",
+        "not-by-copying",
+        "least-copied-of-all-bad",
+        "likest-of-those",
+        "later-of-those",
+    ],
 )
 def test_the_likest_that_copies_little_is_kept(values: list[tuple[float, float]], expected: int) -> None:
-    assert best(curve(*values), 0.15) == expected
+    assert best(curve(*values), max_copying=0.15, margin=0.1) == expected
 
 
 def test_a_run_ends_when_likeness_falls_or_copying_rises() -> None:
-    settings = SelectionSettings(patience=2, copying_patience=2)
+    settings = SelectionSettings(patience=2, copying_patience=2, margin=0.05)
     assert enough([], settings) is None
     assert enough(curve((0.5, 0), (0.4, 0)), settings) is None
     assert "step 1" in (enough(curve((0.5, 0), (0.4, 0), (0.3, 0)), settings) or "")
     assert enough(curve((0.5, 0), (0.4, 0), (0.6, 0)), settings) is None
+    assert enough(curve((0.5, 0), (0.4, 0), (0.46, 0)), settings) is None, "as like as the likest"
     assert enough(curve((0.5, 0.3), (0.6, 0.1), (0.7, 0.3)), settings) is None
     assert "copying" in (enough(curve((0.5, 0.1), (0.6, 0.3), (0.7, 0.3)), settings) or "")
     never = SelectionSettings(patience=None, copying_patience=None)
