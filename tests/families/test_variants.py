@@ -143,6 +143,6 @@ def test_variants_are_found_by_name_file_or_folder(tmp_path: Path) -> None:
 def test_every_named_variant_says_how_it_is_drawn() -> None:
     for family in FAMILIES:
         for variant in family.variants.values():
-            recipe = variant.over(Recipe())
-            assert recipe.steps <= 8 and recipe.guidance_scale == 1.0
+            recipe = variant.over(Recipe(eta=0.5))
+            assert recipe.steps <= 8 and recipe.guidance_scale == 1.0 and recipe.eta == 0
             assert Sampling.parse({"scheduler": recipe.scheduler}).scheduler == recipe.scheduler
