@@ -23,6 +23,7 @@ GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, hair, "
     "copying, setting, likeness."
 )
+QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8."
 RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
 VARIANT_HELP = (
     "A distilled relative of the base, in its place or stacked beneath the adapter: a name, a base's folder or Hub id, or a "
@@ -57,18 +58,14 @@ def render(
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
-    eta: Annotated[
-        float | None, typer.Option(help="Noise put back at every step, 0 to below 1; as the base likes it.")
-    ] = None,
+    eta: Annotated[float | None, typer.Option(help="Noise put back, from 0 to 1; as the base likes it.")] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
     variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
     accept_license: LicenceOption = False,
-    quantize: Annotated[
-        str, typer.Option(help="The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8.")
-    ] = "none",
+    quantize: Annotated[str, typer.Option(help=QUANTIZE_HELP)] = "none",
     offload: Annotated[bool, typer.Option("--offload", help="Keep on the GPU only the blocks at work.")] = False,
     light: SlotOption = None,
     background: SlotOption = None,
@@ -78,23 +75,20 @@ def render(
     pose: SlotOption = None,
 ) -> None:
     """Draw headshots of a person until enough pass the gates, rank them by likeness, write them into the person's folder."""
+    from inference.styles import SLOTS
     from likeness.person import Person
 
     person = Person.open(folder)
     person.require_consent()
-    slots = {
-        "light": light, "background": background, "outfit": outfit, "framing": framing, "expression": expression,
-        "pose": pose,
-    }  # fmt: skip
+    slots = zip(SLOTS, (light, background, outfit, framing, expression, pose), strict=True)
     wanted = {
-        "style": style, "choices": {name: words for name, words in slots.items() if words is not None}, "count": count,
+        "style": style, "choices": {name: words for name, words in slots if words is not None}, "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
         "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
         "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler, "eta": eta},
     }  # fmt: skip
-    given = Path(adapter) if adapter and Path(adapter).exists() else person.adapter(adapter)
-    fast_one = variant or ("fast" if fast else None)
-    chosen = Choice(given, base, weight, device, fast_one, references, accept_license, quantize, offload)
+    variant, given = variant or ("fast" if fast else None), _adapter(person, adapter)
+    chosen = Choice(given, base, weight, device, variant, references, accept_license, quantize, offload)
     _render(person, _request(wanted), chosen)
 
 
@@ -207,6 +201,11 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
 
 def _named(recogniser: str | None) -> dict[str, str]:
     return {} if recogniser is None else {"recogniser": recogniser}
+
+
+def _adapter(person: Person, given: str | None) -> Path:
+    """A file or folder of that name, else the person's adapter of that name, else their newest."""
+    return Path(given) if given and Path(given).exists() else person.adapter(given)
 
 
 def _modes(pairs: list[str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from likeness.errors import LikenessError
 from likeness.families import Family, Quantization, Recipe, family_class, licence_of, load_family, quantization
 from likeness.families.variant import Variant
 from likeness.quiet import quiet
-from likeness.randomness import normal
+from likeness.randomness import generator, normal
 from likeness.settings import Settings
 
 LATENT_STREAM = "render"
@@ -160,7 +160,7 @@ class Renderer:
         prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
         arguments = self.family.pipeline_arguments(recipe, prompts, negatives, latents.to(self.device))
         if recipe.eta:
-            arguments["generator"] = [torch.Generator().manual_seed(job.seed) for job in jobs]
+            arguments["generator"] = [generator(job.seed) for job in jobs]
         with quiet():
             output = self.pipe(**arguments, **self._looked_at, height=height, width=width)
         return list(output.images)

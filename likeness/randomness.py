@@ -48,6 +48,11 @@ def permutation(n: int, seed: int, stream: str, *counters: int | str) -> npt.NDA
     return rng(seed, stream, *counters).permutation(n)
 
 
+def generator(seed: int) -> torch.Generator:
+    """torch's own generator on the CPU, at that seed: for noise that a stock pipeline draws, so that anybody can draw the same."""
+    return torch.Generator().manual_seed(seed)
+
+
 def place_torch(seed: int, stream: str, *counters: int | str) -> None:
     """Puts torch's own generators, of every device, where these arguments alone say.
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from likeness import randomness
 from likeness.families import Family, Recipe
 
 Predict = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
@@ -39,9 +40,9 @@ def render_latents(
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     scaled = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
     # Only schedulers with room for it are told.
-    stirred = (
-        {"eta": recipe.eta, "generator": [torch.Generator().manual_seed(seed) for seed in seeds]} if recipe.eta else {}
-    )
+    stirred: dict[str, Any] = {}
+    if recipe.eta:
+        stirred = {"eta": recipe.eta, "generator": [randomness.generator(seed) for seed in seeds]}
     for timestep in scheduler.timesteps:
         noisy = scaled(latents, timestep)
         times = timestep.expand(len(noise))

@@ -47,10 +47,10 @@ class _Candidate:
 
 
 def choose(rows: Sequence[Row], max_copying: float) -> str:
-    """The variant to recommend, of one or more: by the rule that chooses checkpoints."""
+    """The variant to recommend, of one or more: by the rule that chooses checkpoints, and of equals the first."""
     means = [{name: measure["mean"] for name, measure in row["measures"].items()} for row in rows]
-    found = [_Candidate(place, values["likeness"], values["copying"]) for place, values in enumerate(means)]
-    return str(rows[best(found, max_copying)]["variant"])
+    found = [_Candidate(place, values["likeness"], values["copying"]) for place, values in enumerate(means)][::-1]
+    return str(rows[found[best(found, max_copying, margin=0)].step]["variant"])
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -85,7 +85,7 @@ def test_pictures_during_training_are_those_of_the_stock_pipeline(name: str, bas
     noise = randomness.normal(STOCK[name][0], SEED, "render")[None]
     with torch.no_grad():
         wanted, unwanted = family.encode_text([PROMPT]), family.encode_text([negative])
-        latents = render_latents(family, family.predict, wanted, unwanted, noise, recipe)
+        latents = render_latents(family, family.predict, wanted, unwanted, noise, recipe, [SEED])
         pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
     theirs = drawn(DiffusionPipeline.from_pretrained(bases(name)), name)
     np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)

@@ -147,6 +147,8 @@ def test_the_best_variant_does_not_copy() -> None:
         {},
     )
     assert choose(rows, 0.15) == "three"
+    equal = tabulate(results({"one": [0.3]}) + results({"two": [0.3]}), [Variant(name="one"), Variant(name="two")], {})
+    assert choose(equal, 0.15) == "one"
 
 
 def test_two_people_are_cells_of_their_own(v_base: Path, person: Person, tmp_path: Path) -> None:
