@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
-LicenceOption = Annotated[
-    bool, typer.Option("--accept-license", help="You have read the base's licence, and may use it.")
-]
+LicenceOption = Annotated[bool, typer.Option("--accept-license", help="You read the base's licence, and may use it.")]
 GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, hair, "
     "copying, setting, likeness."
