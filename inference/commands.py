@@ -56,7 +56,7 @@ def render(
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
-    eta: Annotated[float | None, typer.Option(help="Noise put back, from 0 to 1; as the base likes it.")] = None,
+    eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1; as the base likes it.")] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
     variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,

@@ -7,7 +7,6 @@ is the stock diffusers pipeline, so that anybody can draw the same picture witho
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from likeness.errors import LikenessError
 from likeness.families import Family, Quantization, Recipe, family_class, licence_of, load_family, quantization
 from likeness.families.variant import Variant
 from likeness.quiet import quiet
-from likeness.randomness import generator, normal
+from likeness.randomness import normal
 from likeness.settings import Settings
 
 LATENT_STREAM = "render"
@@ -147,9 +146,6 @@ class Renderer:
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self._set_scheduler(recipe.scheduler)
-        if recipe.eta and "eta" not in inspect.signature(self.pipe.scheduler.step).parameters:
-            what = f"{type(self.pipe.scheduler).__name__} puts no noise back, which is what eta asks for"
-            raise LikenessError(what, "Leave out eta, or set scheduler to ddim", self.base)
         for start in range(0, len(jobs), max(1, batch)):
             yield from self._batch(jobs[start : start + max(1, batch)], recipe, height, width)
 
@@ -159,8 +155,7 @@ class Renderer:
         latents = torch.stack([initial_latents(job.seed, shape) for job in jobs])
         prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
         arguments = self.family.pipeline_arguments(recipe, prompts, negatives, latents.to(self.device))
-        if recipe.eta:
-            arguments["generator"] = [generator(job.seed) for job in jobs]
+        arguments |= self.family.stirring(self.pipe.scheduler, recipe, [job.seed for job in jobs])
         with quiet():
             output = self.pipe(**arguments, **self._looked_at, height=height, width=width)
         return list(output.images)

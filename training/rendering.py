@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likeness import randomness
 from likeness.families import Family, Recipe
 
 Predict = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
@@ -32,17 +31,14 @@ def render_latents(
 ) -> Tensor:
     """Latents (B, C, h, w) drawn from standard normal ``noise`` with classifier-free guidance, all on one device.
 
-    ``seeds``: one a row, of the noise that ``recipe.eta`` puts back.
+    ``seeds``: one a row, of the noise that ``recipe.eta`` puts back. Raises LikenessError where the scheduler puts none back.
     """
     scheduler: Any = copy.deepcopy(family.parts["scheduler"])
     family.set_timesteps(scheduler, recipe.steps, noise)
     # Schedulers of a flow have neither: they begin at the noise itself and show it as it is.
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     scaled = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
-    # Only schedulers with room for it are told.
-    stirred: dict[str, Any] = {}
-    if recipe.eta:
-        stirred = {"eta": recipe.eta, "generator": [randomness.generator(seed) for seed in seeds]}
+    stirred = family.stirring(scheduler, recipe, seeds)
     for timestep in scheduler.timesteps:
         noisy = scaled(latents, timestep)
         times = timestep.expand(len(noise))

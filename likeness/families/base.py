@@ -7,6 +7,7 @@ denoiser is called, which of its modules take LoRA. Finding a base on disk or on
 from __future__ import annotations
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
+from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.families import quantization, source
 from likeness.families.quantization import Quantization
@@ -209,6 +211,18 @@ class Family(ABC):
             "num_inference_steps": recipe.steps,
             "guidance_scale": recipe.guidance_scale,
         }
+
+    def stirring(self, scheduler: Any, recipe: Recipe, seeds: Sequence[int]) -> dict[str, Any]:
+        """What else the scheduler takes at every step where the recipe puts noise back: eta, and a generator of each row.
+
+        seeds: one a row. Raises LikenessError for a scheduler that puts none back.
+        """
+        if not recipe.eta:
+            return {}
+        if "eta" not in inspect.signature(scheduler.step).parameters:
+            what = f"{type(scheduler).__name__} puts no noise back, which is what eta asks for"
+            raise LikenessError(what, "Leave out eta, or set scheduler to ddim", self.base)
+        return {"eta": recipe.eta, "generator": [randomness.generator(seed) for seed in seeds]}
 
     @classmethod
     def reference_arguments(cls, photos: Sequence[Image.Image]) -> dict[str, Any]:

@@ -86,9 +86,9 @@ class StableDiffusion(KLFamily):
     def pipeline_arguments(
         self, recipe: Recipe, prompts: list[str], negatives: list[str], latents: Tensor
     ) -> dict[str, Any]:
-        own = {"guidance_rescale": recipe.guidance_rescale, "eta": recipe.eta}
-        plain = recipe.model_copy(update=dict.fromkeys(own, 0.0))
-        return super().pipeline_arguments(plain, prompts, negatives, latents) | own
+        plain = recipe.model_copy(update={"guidance_rescale": 0.0, "eta": 0.0})
+        rescale = {"guidance_rescale": recipe.guidance_rescale}
+        return super().pipeline_arguments(plain, prompts, negatives, latents) | rescale
 
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         return TARGETS[preset]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -52,6 +53,15 @@ def curve(*values: tuple[float, float]) -> list[CurvePoint]:
 )
 def test_the_likest_that_copies_little_is_kept(values: list[tuple[float, float]], expected: int) -> None:
     assert best(curve(*values), max_copying=0.15, margin=0.1) == expected
+
+
+def test_what_is_kept_at_a_checkpoint_is_all_that_a_run_going_on_from_it_can_keep() -> None:
+    """So the other weights may be dropped: whatever comes later, the choice is that candidate or a later one."""
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        points = curve(*zip(rng.uniform(0, 0.5, 6).tolist(), rng.choice([0, 0.1, 0.2, 0.3], 6).tolist(), strict=True))
+        early = best(points[:3], max_copying=0.15, margin=0.1)
+        assert best(points, max_copying=0.15, margin=0.1) in {early, 3, 4, 5}
 
 
 def test_a_run_ends_when_likeness_falls_or_copying_rises() -> None:
