@@ -24,7 +24,7 @@ from training.config import TrainConfig
 from training.prepare import load_portraits
 from training.selection import split_held_out
 from training.signals import EXIT_INTERRUPTED, Interrupted
-from training.sweep import Cell, Result, Sweep, SweepSettings, cells, recipe, run
+from training.sweep import Cell, Sweep, SweepSettings, cells, known, recipe, run
 from training.sweep_table import Row, choose, markdown, tabulate
 
 __all__ = [
@@ -70,16 +70,15 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
     todo = wanted.cells()
     card = Scorecard(wanted.scores)
     labels = {person.name: cohort_labels(person.name) for person in wanted.people}
-    known = {one: each for one, each in labels.items() if each}
-    strata = {group.name: group.members for group in groups(known, 2) if len(group.values) == 1}
+    labelled = {one: each for one, each in labels.items() if each}
+    strata = {group.name: group.members for group in groups(labelled, 2) if len(group.values) == 1}
 
     def measure(person: Person, adapter: Path, config: TrainConfig) -> dict[str, float]:
         return card.measure(person, adapter, _judging(person, adapter, config, wanted.judges))
 
-    results: list[Result] = []
     rows: list[Row] = []
     for cell, result in run(todo, wanted.out, measure, wanted.settings):
-        results.append(result)
+        results = known(todo, wanted.out)
         console.print(
             f"{len(results)} of {len(todo)}: {cell.person.name}, {result.variant}: "
             f"likeness {result.values['likeness']:.2f}, {result.seconds:.0f} s",

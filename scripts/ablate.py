@@ -1,7 +1,8 @@
 """What each idea of the training is worth, measured on people of the cohort: python scripts/ablate.py --people 12
 
 Writes ablations.json and the table, ablations.md, after every training, so that it may be stopped at any time; the same
-command goes on. Likeness is reported by the recogniser and by the held-out selfies that chose nothing.
+command goes on, and started several times it shares the people out. Likeness is reported by the recogniser and by the
+held-out selfies that chose nothing.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
     except LikenessError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         print("stopped; the same command goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
     print((options.out / "ablations.md").read_text(encoding="utf-8"))

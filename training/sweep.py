@@ -1,7 +1,8 @@
 """Many small trainings side by side: named variants of one configuration, each on the same people, each measured alike.
 
 A cell is one variant on one person. What it found is written when it is done, under a key of all that it depends on; a sweep
-that is started again finds those cells there and goes on with the others, in the middle of a training where it was.
+that is started again finds those cells there and goes on with the others, in the middle of a training where it was. One that is
+started several times shares the people out.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Variant(Settings):
 class Sweep(Settings):
     """Variants to be compared, one by one or as a grid; the first is what the others are compared with."""
 
+    set: dict[str, Any] = {}
+    """Settings by dotted key for all of them, where a variant has no other value."""
     variants: list[Variant] = []
     grid: dict[str, list[Any]] = {}
     """Values by dotted key: every combination is a variant."""
@@ -115,7 +118,7 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
     for person, seed, variant in itertools.product(people, range(seeds), sweep.all()):
         try:
             plain = TrainConfig.parse({**base, "person": str(person.folder)}).model_dump(mode="json")
-            changes = {key: _scaled(plain, key, value) for key, value in variant.set.items()}
+            changes = {key: _scaled(plain, key, value) for key, value in (sweep.set | variant.set).items()}
             values = with_overrides(plain, changes)
             config = TrainConfig.parse(values | {"seed": values["seed"] + seed})
         except LikenessError as error:
@@ -129,22 +132,25 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
 def run(
     wanted: Sequence[Cell], folder: Path, measure: Measure, settings: SweepSettings | None = None
 ) -> Generator[tuple[Cell, Result], None, None]:
-    """Runs the cells that are not in ``folder`` yet, and yields all of them in order, each as soon as it is known.
+    """Runs the cells that are not in ``folder`` yet, and yields all of them, person by person, each as soon as it is known.
 
-    Raises Interrupted out of a training that was asked to stop, and LikenessError.
+    People whom another process is at come last: they are waited for, and what that process left undone is done. Raises
+    Interrupted out of a training that was asked to stop, and LikenessError.
     """
     settings = settings or SweepSettings()
-    for cell in wanted:
-        path = folder / "cells" / f"{cell.key}.json"
-        result = _read(path)
-        if result is None:
-            result = _run(cell, measure, path.parent)
-            files.write_json(path, {**vars(result), "config": json.loads(cell.config.model_dump_json())})
-        # Two variants may come to the same: where the recipe has the value already that one of them sets.
-        result = replace(result, variant=cell.variant)
-        if not settings.keep:
-            _clear(cell)
-        yield cell, result
+    left = {cell.person.name: [one for one in wanted if one.person.name == cell.person.name] for cell in wanted}
+    for wait in (False, True):
+        for name in list(left):
+            with files.claim(folder / f".{name}.lock", wait) as mine:
+                for cell in left.pop(name) if mine else ():
+                    yield cell, _found(cell, folder, measure, settings)
+
+
+def known(wanted: Sequence[Cell], folder: Path) -> list[Result]:
+    """Of the cells those that are done, whoever did them."""
+    found = [(cell, _read(_path(folder, cell))) for cell in wanted]
+    # Two variants may come to the same: where the recipe has the value already that one of them sets.
+    return [replace(result, variant=cell.variant) for cell, result in found if result]
 
 
 def recipe(config: TrainConfig) -> str:
@@ -164,6 +170,21 @@ def _scaled(plain: Mapping[str, Any], key: str, value: Any) -> Any:
         raise LikenessError(f"{key} is {own!r}, of which {value} means nothing", "Give the value itself")
     product = own * float(value[1:])
     return max(1, round(product)) if isinstance(own, int) else product
+
+
+def _found(cell: Cell, folder: Path, measure: Measure, settings: SweepSettings) -> Result:
+    path = _path(folder, cell)
+    result = _read(path)
+    if result is None:
+        result = _run(cell, measure, path.parent)
+        files.write_json(path, {**vars(result), "config": json.loads(cell.config.model_dump_json())})
+    if not settings.keep:
+        _clear(cell)
+    return replace(result, variant=cell.variant)
+
+
+def _path(folder: Path, cell: Cell) -> Path:
+    return folder / "cells" / f"{cell.key}.json"
 
 
 def _run(cell: Cell, measure: Measure, folder: Path) -> Result:

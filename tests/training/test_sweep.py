@@ -13,7 +13,7 @@ from tests.training.test_run import FAST, interrupt_at
 from training import sweep as sweeping
 from training.config import TrainConfig
 from training.signals import Interrupted
-from training.sweep import Result, Sweep, Variant, cells, recipe, run
+from training.sweep import Result, Sweep, Variant, cells, known, recipe, run
 from training.sweep_table import choose, markdown, tabulate
 
 TWO = Sweep.parse({"variants": [{"name": "as it is"}, {"name": "faster", "set": {"optim.lr": "x2"}}]})
@@ -48,6 +48,11 @@ def test_factors_are_of_the_configurations_own_value(v_base: Path, person: Perso
     for wrong, expected in (({"optim.lrr": 1}, "optim.lr"), ({"method": "x2"}, "means nothing")):
         with pytest.raises(LikenessError, match=f'in the variant "odd".*{expected}'):
             cells(Sweep(variants=[Variant(name="odd", set=wrong)]), base(v_base), [person], 1, "")
+
+
+def test_what_holds_for_all_variants_gives_way_to_a_variants_own(v_base: Path, person: Person) -> None:
+    common = Sweep.parse({"set": {"steps": 7}, "variants": [{"name": "one"}, {"name": "two", "set": {"steps": 8}}]})
+    assert [cell.config.steps for cell in cells(common, base(v_base), [person], 1, "")] == [7, 8]
 
 
 def test_a_key_is_of_all_that_the_numbers_depend_on(v_base: Path, person: Person) -> None:
@@ -101,6 +106,16 @@ def test_variants_that_come_to_the_same_are_trained_once(v_base: Path, person: P
     found = [result for _, result in run(todo, tmp_path, measure)]
     assert [one.variant for one in found] == ["one", "same"] and found[0].values == found[1].values
     assert len(list((tmp_path / "cells").iterdir())) == 1
+
+
+def test_two_processes_share_the_people_out(v_base: Path, person: Person, tmp_path: Path) -> None:
+    other, out = make_person(tmp_path / "people" / "quentin"), tmp_path / "out"
+    todo = cells(TWO, base(v_base), [person, other], 1, "")
+    first, second = run(todo, out, measure), run(todo, out, measure)
+    assert (next(first)[0], next(second)[0]) == (todo[0], todo[2])
+    second.close()  # as if it had been killed: what it left undone is done by the other
+    assert [cell for cell, _ in first] == [todo[1], todo[2], todo[3]]
+    assert [(one.person, one.variant) for one in known(todo, out)] == [(c.person.name, c.variant) for c in todo]
 
 
 def test_a_recipe_is_what_differs_from_the_defaults(tmp_path: Path) -> None:
