@@ -90,8 +90,7 @@ def _go_through(names: Sequence[str], options: argparse.Namespace) -> None:
 
 def _one(person: Person, card: Scorecard, options: argparse.Namespace) -> dict[str, Any]:
     """Trains, draws the headshots, and gives what the selected checkpoint and the last one show."""
-    own = [f"person={person.folder}", f"name={_RUN}", "tracking.trackers=[]", f"selection.recogniser={options.selects}"]
-    config = TrainConfig.load(options.config, [*own, *options.overrides])
+    config = _config(options, f"person={person.folder}", f"name={_RUN}")
     started = time.monotonic()
     kept = train(config)
     seconds = time.monotonic() - started
@@ -107,6 +106,12 @@ def _one(person: Person, card: Scorecard, options: argparse.Namespace) -> dict[s
     shutil.rmtree(person.runs / _RUN, ignore_errors=True)
     selection = info.selection.model_dump(mode="json") if info.selection else None
     return {"seconds": seconds, "seed": config.seed, "values": values, "selection": selection}
+
+
+def _config(options: argparse.Namespace, *own: str) -> TrainConfig:
+    """The recipe, with selection, since what that is worth is asked."""
+    selects = ["selection.enabled=true", f"selection.recogniser={options.selects}"]
+    return TrainConfig.load(options.config, [*own, *selects, "tracking.trackers=[]", *options.overrides])
 
 
 def _last_checkpoint(person: Person, config: TrainConfig) -> Path | None:
@@ -143,7 +148,7 @@ def _report(names: Sequence[str], options: argparse.Namespace) -> None:
     rows = tabulate(results, VARIANTS, strata)
     about = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": TrainConfig.load(options.config, ["person=nobody", *options.overrides]).model_dump(mode="json"),
+        "config": _config(options, "person=nobody").model_dump(mode="json"),
         "selects": options.selects,
         "recogniser": options.recogniser,
     }
