@@ -77,13 +77,13 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
         return card.measure(person, adapter, _judging(person, adapter, config, wanted.judges))
 
     rows: list[Row] = []
-    for cell, result in run(todo, wanted.out, measure, wanted.settings):
-        results = known(todo, wanted.out)
+    for number, (cell, result) in enumerate(run(todo, wanted.out, measure, wanted.settings), 1):
         console.print(
-            f"{len(results)} of {len(todo)}: {cell.person.name}, {result.variant}: "
+            f"{number} of {len(todo)}: {cell.person.name}, {result.variant}: "
             f"likeness {result.values['likeness']:.2f}, {result.seconds:.0f} s",
             highlight=False,
         )
+        results = known(todo, wanted.out)  # those of other processes too
         rows = tabulate(results, wanted.sweep.all(), strata)
         report = {"recogniser": wanted.scores.recogniser, "judged_by": wanted.judges, "rows": rows}
         files.write_json(wanted.out / f"{name}.json", report | {"cells": [vars(one) for one in results]})
