@@ -104,13 +104,13 @@ def test_an_ablation_goes_its_whole_way(tmp_path: Path, capsys: pytest.CaptureFi
     """Two people of the cohort with their true photographs, on a base that draws noise: no faces, and all is said so."""
     base, out = make_tiny_base(tmp_path / "base"), tmp_path / "out"
     (tmp_path / "sweep.yaml").write_text(
-        "variants: [{name: shipped}, {name: last checkpoint, set: {selection.enabled: false}}]\n"
+        "variants: [{name: last checkpoint}, {name: selected checkpoint, set: {selection.enabled: true}}]\n"
     )
     command = ["--people", "2", "--count", "1", "--sweep", str(tmp_path / "sweep.yaml"), "--out", str(out)]
     settings = [f"base={base}", "selection.count=1", "selection.steps=1", *QUICK]
     assert ablate([*command, *settings]) == 0
     report = json.loads((out / "ablations.json").read_text())
-    assert [row["variant"] for row in report["rows"]] == ["shipped", "last checkpoint"]
+    assert [row["variant"] for row in report["rows"]] == ["last checkpoint", "selected checkpoint"]
     assert [row["people"] for row in report["rows"]] == [2, 2] and report["judged_by"] == "reporting"
     assert report["rows"][1]["measures"]["likeness"] == {
         "mean": 0.0, "interval_95": {"low": 0.0, "high": 0.0}, "difference": 0.0,
