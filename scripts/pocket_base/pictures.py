@@ -154,19 +154,24 @@ SYLLABLES = "bdfgklmnprstvz", "aeiou"
 
 
 def invented_name(person: str) -> str:
-    """A pronounceable word of 3 to 6 letters, always the same for one person (the name of their folder)."""
+    """A pronounceable word of 5 or 6 letters, always the same for one person (the name of their folder).
+
+    Shorter ones would be too few: thousands of people would share theirs.
+    """
     rng = np.random.default_rng(list(person.encode()))
-    return "".join(str(rng.choice(list(SYLLABLES[k % 2]))) for k in range(rng.integers(3, 7)))
+    return "".join(str(rng.choice(list(SYLLABLES[k % 2]))) for k in range(rng.integers(5, 7)))
 
 
 def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
-    """A caption of what is true of this view: half of them leave words out; a quarter carry the person's invented name.
+    """A caption of what is true of this view: half of them leave words out, half carry the person's invented name.
+
+    Glasses are never left out, so that a caption without them says that there are none.
 
     The name in front of "person" teaches the model that a word there means who it is, so that a trigger word has something
     to take hold of. (A meaningless word there taught it to look past such words, and adapters then hardly moved.)
     """
     words = shot.words
-    name = invented_name(shot.path.parent.name) + " " if rng.random() < 0.25 else ""
+    name = invented_name(shot.path.parent.name) + " " if rng.random() < 0.5 else ""
     kind = (
         {"headshot": "a headshot of", "selfie": "a selfie of"}[str(words["kind"])]
         if rng.random() < 0.7
@@ -175,10 +180,10 @@ def caption(shot: Shot, view: View, rng: np.random.Generator) -> str:
     facts = (str(words[key]) for key in ("background", "outfit", "light", "expression", "pose"))
     parts = [fact for fact in facts if fact]
     parts.append("close-up" if view.close else "head and shoulders")
-    if words["glasses"]:
-        parts.append("wearing glasses")
     if rng.random() < 0.5:
         parts = [part for part in parts if rng.random() < 0.6]
+    if words["glasses"]:
+        parts.append("wearing glasses")
     rng.shuffle(parts)
     if view.grey:
         parts.insert(0, "black and white photograph")
