@@ -28,7 +28,7 @@ def test_everybody_is_whole_and_who_the_plan_says() -> None:
         kinds = Counter(name.partition("_")[0] for name in facts["shots"])
         assert kinds == {"selfie": 12, "headshot": 4} and len(list(folder.glob("*.jpg"))) == 16
         assert all("landmarks" in shot and "words" not in shot for shot in facts["shots"].values())
-    assert Image.open(folders[0] / "selfie_00.jpg").size == (256, 256)
+    assert Image.open(folders[0] / "selfie_00.jpg").size == (384, 384)
 
 
 def test_others_are_everybody_but_the_one() -> None:

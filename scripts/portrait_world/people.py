@@ -27,7 +27,7 @@ class Order:
         return [("headshot", take) for take in range(self.headshots)] + [("selfie", n) for n in range(self.selfies)]
 
 
-COHORT = Order(headshots=4, selfies=12, size=256, supersample=2, quality=92)
+COHORT = Order(headshots=4, selfies=12, size=384, supersample=2, quality=88)
 """Of the held-out cohort; small enough to go with the package."""
 
 
