@@ -86,7 +86,7 @@ def main() -> None:
     finder, recognisers = FaceFinder(), [embedder("dlib"), embedder("world")]
     paths = pictures_of(people)
     report: dict[str, Any] = {"people": len(people), "pictures": len(paths)}
-    for name, side in (("256 px", None), ("128 px", 128)):
+    for name, side in (("384 px", None), ("128 px", 128)):
         kept, vectors = look(paths, finder, recognisers, side)
         report[name] = {"with_a_face": len(kept)}
         for recogniser, found in zip(recognisers, vectors, strict=True):
