@@ -31,6 +31,8 @@ _FOCUS = 1.5
 _FINE, _COARSE = 0.8, 1.6
 """Sigmas, in pixels of that crop, between which detail counts: finer is the camera's noise, coarser is shading."""
 _LEAST_TEXTURE = 0.02
+_OUTLYING = 3.0
+"""Robust deviations from which a detail is a mole or a hair and no texture."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ def texture(rgb: Pixels, face: Face) -> float:
     """log2 of the robust amplitude of fine detail on cheeks and forehead, in L* at a face of about 107 px.
 
     1 less is half the texture. The band between two Gaussians, as in a Laplacian pyramid (Burt & Adelson 1983); 1.4826 of
-    the median absolute value, so that a mole or a strand of hair hardly counts. Noise looks like texture.
+    the median absolute value, of what remains without outliers, so that a mole or a strand of hair hardly counts. Noise looks like texture.
     """
     crop, face = _canonical(rgb, face)
     lightness = colour.lab(crop)[..., 0]
     band = cv2.GaussianBlur(lightness, (0, 0), _FINE) - cv2.GaussianBlur(lightness, (0, 0), _COARSE)
     values = np.concatenate([inside(band, face, part) for part in SKIN])
-    return float(np.log2(1.4826 * np.median(np.abs(values - np.median(values))) + _LEAST_TEXTURE))
+    amplitudes = np.abs(values - np.median(values))
+    fine = amplitudes[amplitudes <= _OUTLYING * 1.4826 * np.median(amplitudes)]
+    return float(np.log2(1.4826 * np.median(fine) + _LEAST_TEXTURE))
 
 
 def _canonical(rgb: Pixels, face: Face) -> tuple[Pixels, Face]:
