@@ -50,6 +50,7 @@ def render(
     adapter: Annotated[str | None, typer.Option(help="The adapter's name, folder or file; the newest.")] = None,
     weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
     subject: Annotated[str | None, typer.Option(help="Words for the person; the adapter's own.")] = None,
+    glasses: Annotated[bool | None, typer.Option(help="With glasses; as on most selfies.")] = None,
     base: Annotated[str | None, typer.Option(help="Base model; the one the adapter was trained on.")] = None,
     size: Annotated[int, typer.Option(min=16, max=8192, help="Longer side of the written pictures in px.")] = 1024,
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
@@ -82,12 +83,11 @@ def render(
     wanted = {
         "style": style, "choices": {name: words for name, words in slots if words is not None}, "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
-        "keep_rejected": keep_rejected, "subject": subject, "size": size, "format": format, "batch": batch,
+        "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses, "size": size, "format": format, "batch": batch,
         "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler, "eta": eta},
     }  # fmt: skip
-    variant, given = variant or ("fast" if fast else None), _adapter(person, adapter)
-    chosen = Choice(given, base, weight, device, variant, references, accept_license, quantize, offload)
-    _render(person, _request(wanted), chosen)
+    which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
+    _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))
 
 
 def certify(

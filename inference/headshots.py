@@ -64,6 +64,8 @@ class RenderRequest(Settings):
     """Of the first candidate; the others follow on."""
     subject: str | None = None
     """Words for the person in the prompt; None: the adapter's trigger and class word."""
+    glasses: bool | None = None
+    """Whether the person wears glasses; None: as on most of the portraits that the adapter was trained on."""
     size: int | None = Field(1024, ge=16, le=8192)
     """Longer side of the written pictures in px; None: as drawn."""
     format: Format = "png"
@@ -105,7 +107,8 @@ def render(
     """
     person.require_consent()
     style = find_style(request.style)
-    prompt = compose(style, request.choices, request.subject or _subject(renderer))
+    glasses = _glasses(renderer) if request.glasses is None else request.glasses
+    prompt = compose(style, request.choices, request.subject or _subject(renderer), glasses)
     gates = renderer.recipe.gates.over(request.gates)
     if renderer.family.unread(prompt.positive):
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
@@ -193,6 +196,10 @@ class _Writer:
         }
         finish.write(self.folder / name, image, record, self.signer)
         return Headshot(self.folder / name, seed, assessment, passes)
+
+
+def _glasses(renderer: Renderer) -> bool:
+    return renderer.info is not None and renderer.info.glasses
 
 
 def _subject(renderer: Renderer) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inference.styles import SLOTS, SUBJECT, SlotName, Style
 from likeness.errors import LikenessError
+from likeness.faces.following import with_glasses
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,10 @@ class Prompt:
     slots: dict[str, str]
 
 
-def compose(style: Style, choices: Mapping[SlotName, str], subject: str) -> Prompt:
+def compose(style: Style, choices: Mapping[SlotName, str], subject: str, glasses: bool = False) -> Prompt:
     """The prompt of a style for `subject` (trigger and class word), its slots filled by `choices`, else by defaults.
 
-    A choice is any text; an empty one leaves the slot out. Raises LikenessError for a slot that the style lacks.
+    A choice is any text; an empty one leaves the slot out. `glasses`: whether they are worn. Raises LikenessError for a slot that the style lacks.
     """
     unknown = [name for name in choices if name not in style.slots]
     if unknown:
@@ -33,4 +34,5 @@ def compose(style: Style, choices: Mapping[SlotName, str], subject: str) -> Prom
     filled = style.prompt.format(**{SUBJECT: subject, **slots})
     # An empty slot leaves a comma without words behind.
     phrases = [phrase.strip() for phrase in filled.split(",")]
-    return Prompt(", ".join(phrase for phrase in phrases if phrase), style.negative, slots)
+    positive = with_glasses(", ".join(phrase for phrase in phrases if phrase), glasses)
+    return Prompt(positive, style.negative, slots)

@@ -76,7 +76,7 @@ class Scorecard:
         examiner = self._examiner(person, adapter, frozenset(judging), frozenset(info.held_out))
         jobs = []
         for style in self._styles:
-            prompt = compose(style, {}, info.subject)
+            prompt = compose(style, {}, info.subject, info.glasses)
             seeds = range(self.settings.seed, self.settings.seed + self.settings.count)
             jobs += [RenderJob(prompt.positive, prompt.negative, seed) for seed in seeds]
         others = self._cohort(but=person.name)

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 class AdapterInfo(Settings):
-    """What an adapter was made from and how. Holds no name and nothing of the photographs but their digest."""
+    """What an adapter was made from and how. Holds no name, and of the photographs their digest and whether glasses are worn."""
 
     family: str
     base: str
@@ -47,6 +47,8 @@ class AdapterInfo(Settings):
     alpha: float | None = None
     steps: int
     data_digest: str
+    glasses: bool = False
+    """Whether the person wears glasses on most of the portraits. Their captions say so, and so must a prompt."""
     resolution: int
     versions: dict[str, str] = {}
     licence: str = ""

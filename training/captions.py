@@ -12,7 +12,7 @@ from pydantic import field_validator
 from likeness.faces import Face
 from likeness.faces import quality as measure
 from likeness.faces.arrays import Pixels
-from likeness.faces.following import CLOSE_UP, HEAD_AND_SHOULDERS, pose_words
+from likeness.faces.following import CLOSE_UP, HEAD_AND_SHOULDERS, WEARING_GLASSES, pose_words
 from likeness.settings import Settings
 
 SUBJECT = "{subject}"
@@ -69,7 +69,7 @@ def caption(scene: Scene, face: Face, width: float, settings: CaptionSettings) -
     if scene.monochrome:
         words.append("black and white photograph")
     if scene.glasses:
-        words.append("wearing glasses")
+        words.append(WEARING_GLASSES)
     return ", ".join(words)
 
 

@@ -166,6 +166,7 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, selection: Select
         alpha=config.lora.alpha if is_lora else None,
         steps=config.steps,
         data_digest=parts.data_digest,
+        glasses=parts.glasses,
         held_out=parts.held_out,
         selection=selection,
         resolution=parts.resolution,

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from accelerate import Accelerator
 
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, world
+from likeness.faces.following import WEARING_GLASSES, with_glasses
 from likeness.families import Family
 from likeness.person import Person
 from training.cache import Encodings, Texts
@@ -29,6 +31,8 @@ from training.prepare import choose_photos, load_portraits, prepare
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
+
+_SPLITS = ("train", "held-out", "left out")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Parts:
     """Of all that was trained on: pictures, masks and captions."""
     held_out: list[str]
     """SHA-256 of the photographs that are not trained on."""
+    glasses: bool
+    """Whether they are worn on most of the portraits."""
 
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
@@ -69,17 +75,18 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     # The main process fills the person's folder; the others then find everything there.
     with accelerator.main_process_first(), torch.no_grad():
         rows = [_rows(config, person, *bucket) for bucket in buckets]
-        kept = [row for found in rows for row in found["held-out"]]
-        unused = [row for found in rows for row in found["left out"]]
+        learnt, kept, unused = ([row for found in rows for row in found[name]] for name in _SPLITS)
         encodings = Encodings(family, person.cache)
         looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
         train = [_encode(encodings, found["train"], config.data.flip, looker) for found in rows]
         sampler, prior = _samplers(config, family, encodings, train, sizes)
         evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
-        samples = _samples(config.samples, config, family, sizes[0])
-        seen = {"train": [row for found in rows for row in found["train"]], "held-out": kept}
+        glasses = _wears_glasses(train)
+        pictures = partial(_pictures, config, family, sizes[0], glasses)
+        samples = pictures(config.samples) if config.samples.every else None
+        seen = {"train": learnt, "held-out": kept}
         selector, note = (
-            _selector(config, person, seen, family, sizes[0]) if accelerator.is_main_process else (None, "")
+            make_selector(config.selection, person, seen, pictures) if accelerator.is_main_process else (None, "")
         )
         drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
         texts = encodings.text(_prompts(sampler, prior, evaluation, drawn))
@@ -89,8 +96,6 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     frozen = FrozenBase(family, config.method, dtype) if prior and config.objective.prior.mode == "frozen" else None
     model = _trainable(config, family, dtype)
     identity = _identity(config, family, looker, accelerator) if looker is not None else None
-    digest, digests = _data_digest(seen["train"]), sorted({row["digest"] for row in [*kept, *unused]})
-    largest = max(width for width, _ in buckets)
     return Parts(
         family,
         model,
@@ -103,9 +108,10 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         samples,
         selector,
         note,
-        largest,
-        digest,
-        digests,
+        max(width for width, _ in buckets),
+        _data_digest(learnt),
+        sorted({row["digest"] for row in [*kept, *unused]}),
+        glasses,
     )
 
 
@@ -229,21 +235,17 @@ def _evaluation(config: TrainConfig, held_out: Portraits) -> Evaluation | None:
     return Evaluation(held_out, settings, subject(config), config.seed, config.objective.background_floor)
 
 
-def _samples(settings: SampleSettings, config: TrainConfig, family: Family, size: tuple[int, int]) -> Samples | None:
-    return Samples(settings, family, size, subject(config), config.seed) if settings.every else None
+def _pictures(
+    config: TrainConfig, family: Family, size: tuple[int, int], glasses: bool, settings: SampleSettings
+) -> Samples:
+    prompts = [with_glasses(prompt, glasses) for prompt in settings.prompts]
+    worded = settings.model_copy(update={"prompts": prompts})
+    return Samples(worded, family, size, subject(config), config.seed)
 
 
-def _selector(
-    config: TrainConfig,
-    person: Person,
-    rows: Mapping[str, list[Mapping[str, Any]]],
-    family: Family,
-    size: tuple[int, int],
-) -> tuple[Selector | None, str]:
-    def pictures(settings: SampleSettings) -> Samples:
-        return Samples(settings, family, size, subject(config), config.seed)
-
-    return make_selector(config.selection, person, rows, pictures)
+def _wears_glasses(train: Iterable[Portraits]) -> bool:
+    captions = [example.caption for bucket in train for photo in bucket.photos for example in photo]
+    return 2 * sum(WEARING_GLASSES in caption for caption in captions) > len(captions)
 
 
 def _prompts(

@@ -39,6 +39,7 @@ _SCENES = re.compile(r"\b(outdoors?|librar(y|ies)|offices?|street|park|garden|ci
 _STUDIO = re.compile(r"\bstudio\b")
 _BLACK_AND_WHITE = re.compile(r"\b(black[ -]and[ -]white|monochrome|greyscale|grayscale)\b")
 _GLASSES = re.compile(r"\b(glasses|spectacles)\b")
+WEARING_GLASSES = "wearing glasses"
 
 # Name: lightness, chroma, hue in degrees, each from and to; a hue that ends beyond 360 goes on from 0.
 _REGIONS: Mapping[str, tuple[float, ...]] = {
@@ -98,6 +99,11 @@ def following(rgb: Pixels, face: Face, person: Floats, prompt: str, slots: Mappi
         wanted = not re.search(r"\b(no|without) (glasses|spectacles)\b", text)
         found["glasses"] = Followed("glasses" if wanted else "none", "glasses" if worn else "none", worn == wanted)
     return found
+
+
+def with_glasses(prompt: str, worn: bool) -> str:
+    """The prompt, and that glasses are worn, where they are and it says nothing of glasses itself."""
+    return f"{prompt}, {WEARING_GLASSES}" if worn and not _GLASSES.search(prompt.lower()) else prompt
 
 
 def pose_words(yaw: float) -> str:

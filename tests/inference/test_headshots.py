@@ -77,6 +77,20 @@ def test_headshots_are_ranked_written_and_explained(
     assert str(person.folder.parent.parent) not in json.dumps(record)
 
 
+@pytest.mark.parametrize(
+    ("own", "asked", "worn"), [(True, None, True), (True, False, False), (False, True, True), (False, None, False)]
+)
+def test_glasses_are_worn_as_on_the_selfies_unless_asked_otherwise(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, own: bool, asked: bool | None, worn: bool
+) -> None:
+    judged(monkeypatch, 0.1)
+    assert renderer.info is not None
+    renderer.info = renderer.info.model_copy(update={"glasses": own})
+    _, shots = headshots.render(person, REQUEST.model_copy(update={"count": 1, "glasses": asked}), renderer)
+    record = json.loads(shots[0].path.with_suffix(".json").read_text())
+    assert record["prompt"].endswith(", wearing glasses") is worn
+
+
 def test_what_the_record_says_draws_the_same_picture(
     person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

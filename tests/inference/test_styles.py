@@ -50,6 +50,14 @@ def test_choices_take_the_place_of_defaults() -> None:
     assert chosen.negative == plain.negative == style.negative
 
 
+def test_who_wears_glasses_is_drawn_with_them_unless_a_choice_speaks_of_glasses() -> None:
+    style = find_style("studio-grey")
+    plain = compose(style, {}, "sks person").positive
+    assert compose(style, {}, "sks person", glasses=True).positive == f"{plain}, wearing glasses"
+    chosen = compose(style, {"outfit": "a suit and round Glasses"}, "sks person", glasses=True).positive
+    assert "round Glasses" in chosen and "wearing glasses" not in chosen
+
+
 def test_a_slot_that_a_style_lacks_cannot_be_chosen() -> None:
     style = Style.parse({"title": "t", "prompt": "{subject}, {light}", "slots": {"light": {"default": "dim"}}})
     with pytest.raises(LikenessError, match="no outfit to choose. It has: light"):

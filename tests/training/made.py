@@ -24,31 +24,41 @@ def make_person(
     resolution: int = RESOLUTION,
     more: Sequence[tuple[int, Shape]] = (),
     held_out: int = 1,
+    glasses: int = 0,
 ) -> Person:
     """A person with consent whose prepared portraits ``training.prepare`` takes for its own; the first photos are held out.
 
-    ``more``: (resolution, shape) of further sets of portraits.
+    ``more``: (resolution, shape) of further sets of portraits.  ``glasses``: photos, from the last, on which they are worn.
     """
     person = Person.create(folder, Consent(who="Nobody", basis="self", when=date(2026, 1, 1)))
     for number in range(photos):
         (person.selfies / f"photo-{number}.jpg").write_bytes(f"not looked at {number}".encode())
-    prepare_made(person, resolution, more, held_out)
+    prepare_made(person, resolution, more, held_out, glasses)
     return person
 
 
 def prepare_made(
-    person: Person, resolution: int = RESOLUTION, more: Sequence[tuple[int, Shape]] = (), held_out: int = 1
+    person: Person,
+    resolution: int = RESOLUTION,
+    more: Sequence[tuple[int, Shape]] = (),
+    held_out: int = 1,
+    glasses: int = 0,
 ) -> None:
     """The portraits of the photographs that are there."""
     files = person.selfie_files()
     for width, shape in [(resolution, SQUARE), *more]:
         size = portrait_size(shape, width)
-        rows = [_row(path, number < held_out, place, *size) for number, path in enumerate(files) for place in range(3)]
+        worn = [", wearing glasses" if number >= len(files) - glasses else "" for number in range(len(files))]
+        rows = [
+            _row(path, number < held_out, place, worn[number], *size)
+            for number, path in enumerate(files)
+            for place in range(3)
+        ]
         recipe = prepare._recipe(files, width, 0, prepare.PrepareSettings())
         prepare._save(rows, prepare._folder(person, width, shape), recipe)
 
 
-def _row(path: Path, held_out: bool, place: int, width: int, height: int) -> dict[str, object]:
+def _row(path: Path, held_out: bool, place: int, worn: str, width: int, height: int) -> dict[str, object]:
     rng = randomness.rng(0, "test-portrait", path.name, place)
     pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
@@ -57,7 +67,7 @@ def _row(path: Path, held_out: bool, place: int, width: int, height: int) -> dic
     return {
         "image": image,
         "mask": Image.fromarray(mask),
-        "caption": "a photo of {subject}, indoors" if place else "a photo of {subject}",
+        "caption": ("a photo of {subject}, indoors" if place else "a photo of {subject}") + worn,
         "photo": path.name,
         "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
         "crop": CROPS[place],

@@ -16,11 +16,13 @@ from likeness import files
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.person import Person
+from tests.training.made import make_person
 from training import checkpoint
 from training.config import TrainConfig
 from training.loop import Loop
 from training.resume import only_one
 from training.run import main, train
+from training.samples import Samples
 from training.signals import EXIT_INTERRUPTED, Interrupted
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -70,6 +72,20 @@ def test_a_run_writes_all_it_should_and_says_so(v_base: Path, person: Person) ->
     assert [path.name for path in (person.runs / "run" / "samples").iterdir()] == ["step-000004-00.png"]
     assert "tiny" not in (person.runs / "run" / "metrics.jsonl").read_text()
     assert TrainConfig.load(person.runs / "run" / "config.yaml").steps == 4
+
+
+@pytest.mark.parametrize(("photos", "worn"), [(2, False), (3, True)])
+def test_who_wears_glasses_on_most_selfies_is_drawn_with_them(
+    v_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: int, worn: bool
+) -> None:
+    """Of four photographs that are trained on; the captions say so, and so do the prompts of samples, and the adapter."""
+    drawn: list[str] = []
+    draw = Samples.draw
+    monkeypatch.setattr(Samples, "draw", lambda self, *given: drawn.extend(self.prompts) or draw(self, *given))
+    person = make_person(tmp_path / "zebulon", glasses=photos)
+    info = read_info(train(config(v_base, person, steps=1, samples={"every": 1, "count": 1, "steps": 1})))
+    assert info is not None and info.glasses is worn
+    assert drawn == ["a headshot of sks person" + ", wearing glasses" * worn]
 
 
 def test_a_longer_run_is_the_same_run_gone_on_with(v_base: Path, person: Person) -> None:
