@@ -64,6 +64,13 @@ class Flux2Klein(FlowFamily):
             return super().recipe.model_copy(update={"steps": 4, "guidance_scale": 1.0})
         return super().recipe
 
+    def pipeline(self) -> Any:
+        """The stock pipeline. It draws and decodes in its text encoder's type, which LLM.int8 leaves in float32."""
+        pipe = super().pipeline()
+        if pipe.text_encoder is not None:
+            pipe.vae.to(pipe.text_encoder.dtype)
+        return pipe
+
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         self._check_size(height, width, self.vae_factor)
         return int(self._config["in_channels"]), height // self.vae_factor, width // self.vae_factor

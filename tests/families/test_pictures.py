@@ -40,6 +40,14 @@ def test_a_trained_adapter_draws_the_same_in_the_stock_pipeline_and_in_ours(
     assert np.abs(np.asarray(ours, np.float32) / 255 - picture).max() <= 1.5 / 255
 
 
+@pytest.mark.parametrize("name", ["flux2-klein", "z-image"])
+def test_an_autoencoder_decodes_what_was_drawn_in_another_type(name: str, bases: Callable[[str], Path]) -> None:
+    """As with LLM.int8, which leaves text encoder and denoiser in float32 on a base in bfloat16."""
+    family = load_family(str(bases(name)))
+    family.vae.bfloat16()
+    assert np.isfinite(drawn(family.pipeline(), name)).all()
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("how", ["dora-all", "attention", "dreambooth"])
 def test_every_way_of_training_is_loaded_as_it_was_trained(
