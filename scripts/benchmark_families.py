@@ -36,6 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from likeness import files, resources
 from likeness.bases import KnownBase, known_bases
 from likeness.families import quantization
+from likeness.families.quantization import Quantization
 from training import setup
 from training.cache import Texts
 from training.config import TrainConfig
@@ -96,16 +97,37 @@ def fill(module: nn.Module, device: torch.device) -> None:
         buffer.zero_()
 
 
+def quantise(module: nn.Module, settings: Quantization, dtype: torch.dtype, device: torch.device) -> None:
+    """Puts a module's weights into fewer bits, as they are when a base is loaded so."""
+    quantization.check(settings, device)
+    if settings.kind == "none":
+        return
+    wanted = quantization._config("diffusers", settings.kind, dtype)
+    if quantization.PACKAGES[settings.kind] == "torchao":
+        from torchao.quantization import quantize_
+
+        quantize_(module, wanted.quant_type)
+        return
+    from diffusers.quantizers.bitsandbytes.utils import replace_with_bnb_linear
+
+    weights = dict(module.named_parameters())
+    replace_with_bnb_linear(module, [], quantization_config=wanted)
+    for name, layer in module.named_modules():
+        if type(layer).__module__.startswith("bitsandbytes"):
+            made: Any = type(layer.weight)
+            own = {**vars(layer.weight), "requires_grad": False}
+            layer.weight = made(weights[f"{name}.weight"].data.cpu(), **own).to(device)
+            if layer.bias is not None:
+                layer.bias = nn.Parameter(weights[f"{name}.bias"].data, requires_grad=False)
+    setattr(module, "is_loaded_in_4bit" if wanted.load_in_4bit else "is_loaded_in_8bit", True)
+
+
 def make_loop(base: KnownBase, config: TrainConfig, px: int, accelerator: Accelerator) -> Loop:
     """The trainer's loop around the base, with one portrait of noise for every slot of a step."""
     torch.manual_seed(0)
     family, dtype = on_meta(base), DTYPES[config.mixed_precision]
     fill(family.denoiser, accelerator.device)
-    if config.quantize.kind != "none":
-        from torchao.quantization import quantize_
-
-        quantization.check(config.quantize, accelerator.device)
-        quantize_(family.denoiser, quantization._config("diffusers", config.quantize.kind, dtype).quant_type)
+    quantise(family.denoiser, config.quantize, dtype, accelerator.device)
     shape = family.latent_shape(px, px)
     noise, mask = torch.randn(config.batch_size, *shape), torch.ones(1, *shape[1:])
     photos = [Example(one, torch.ones(shape), mask, "a photo of {subject}", str(n)) for n, one in enumerate(noise)]
@@ -114,7 +136,7 @@ def make_loop(base: KnownBase, config: TrainConfig, px: int, accelerator: Accele
     texts = Texts({prompt: conditioning(base) for prompt in person.all_prompts()})
     absent: Any = dict.fromkeys(("frozen", "prior", "identity", "evaluation", "samples", "selector"))
     made: Any = {"family": family, "model": setup._trainable(config, family, dtype), "texts": texts, "person": person}
-    parts = setup.Parts(**absent, **made, selector_note="", resolution=px, data_digest="", held_out=[])
+    parts = setup.Parts(**absent, **made, selector_note="", resolution=px, data_digest="", held_out=[], glasses=False)
     return Loop(config, accelerator, parts, Path(), {})
 
 

@@ -32,6 +32,8 @@ class VaeSettings(Settings):
     """Whether the encoder learns too in the last part. It needs more pictures than a CPU shows it in an hour."""
     latent_noise: float
     """What is added to latents in the last part, in parts of their deviation: what is drawn is never exact."""
+    texture_weight: float
+    """Of fine texture that is there, wherever its grains lie, beside the squared error, which leaves it out."""
     pool: int
     """How many views are cut and kept in memory to train it on."""
     face_weight: float

@@ -19,6 +19,7 @@ from . import linear
 from .fit import fit, generator
 from .pictures import Shot, View, about_faces, show
 from .settings import BaseSettings, BudgetSettings, VaeSettings
+from .texture import texture_error
 
 Loss = Callable[[torch.nn.Module, np.random.Generator], Tensor]
 
@@ -89,18 +90,20 @@ class Autoencoding(torch.nn.Module):
 
     def __init__(self, vae: AutoencoderKL, config: VaeSettings) -> None:
         super().__init__()
-        self.vae, self.noise = vae, config.latent_noise
+        self.vae, self.noise, self.texture = vae, config.latent_noise, config.texture_weight
         vae.requires_grad_(False)
         learning: list[Any] = [vae.decoder, vae.post_quant_conv]
         for part in learning + [vae.encoder, vae.quant_conv] * config.learn_encoder:
             part.requires_grad_(True)
 
     def forward(self, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
-        """`picture_error` of pictures (N, 3, S, S); `noise` (N, C, h, w) of variance 1 is added to their latents, in parts of
-        their deviation, so that no scale of them is better than another."""
+        """`picture_error` of pictures (N, 3, S, S) and some `texture_error`; `noise` (N, C, h, w) of variance 1 is added to their
+        latents, in parts of their deviation, so that no scale of them is better than another."""
         latents = self.vae.encode(real).latent_dist.mean
         latents = latents + noise * (self.noise * latents.detach().std())
-        return picture_error(self.vae.decode(latents).sample.float() - real, weights)
+        made = self.vae.decode(latents).sample.float()
+        error = picture_error(made - real, weights)
+        return error + self.texture * texture_error(made, real, weights) if self.texture else error
 
 
 @torch.no_grad()
