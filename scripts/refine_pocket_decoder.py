@@ -1,5 +1,8 @@
 """Train the pocket base's decoder on, and nothing else: adapters, latents and the denoiser stay good.
 
+It learns on what the encoder gives and on what the denoiser makes of that (`pocket_base/softening.py`), best from larger pictures
+than the base draws: at its own size, a face is enlarged and soft.
+
 accelerate launch scripts/refine_pocket_decoder.py --config scripts/pocket_base/gpu.yaml \\
     --people FOLDER --work FOLDER --out likeness/assets/pocket vae.minutes=[0,0,0,0,30]
 
@@ -16,6 +19,7 @@ from likeness import files
 from scripts.building import begin, command_line, finish_base
 from scripts.pocket_base import pictures, vae
 from scripts.pocket_base.settings import BaseSettings
+from scripts.pocket_base.softening import Softening
 
 
 def main() -> None:
@@ -24,7 +28,8 @@ def main() -> None:
     accelerator = begin(arguments.work, settings.mixed_precision, settings.seed)
     model = AutoencoderKL.from_pretrained(arguments.out / "vae", torch_dtype=torch.float32).to(accelerator.device)
     shots = pictures.find_shots(arguments.people)
-    vae.refine(model, settings, shots, pictures.read_pixels(shots), arguments.work / "decoder.pt", accelerator)
+    pixels, softened = pictures.read_pixels(shots), Softening(arguments.out, accelerator.device)
+    vae.refine(model, settings, shots, pixels, arguments.work / "decoder.pt", accelerator, softened)
     if accelerator.is_main_process:
         with files.new_folder(arguments.out / "vae") as new:
             model.to("cpu", torch.float16).save_pretrained(new)

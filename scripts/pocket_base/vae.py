@@ -22,6 +22,8 @@ from .settings import BaseSettings, BudgetSettings, VaeSettings
 from .texture import texture_error
 
 Loss = Callable[[torch.nn.Module, np.random.Generator], Tensor]
+Change = Callable[[Tensor, Tensor], Tensor]
+"""(latents, noise) -> the latents that are decoded."""
 
 SAMPLE = 700
 """Pictures for the closed-form start."""
@@ -88,22 +90,25 @@ class Decoding(torch.nn.Module):
 class Autoencoding(torch.nn.Module):
     """The whole as a module from pictures to loss: the decoder learns, and the encoder if it is to."""
 
-    def __init__(self, vae: AutoencoderKL, config: VaeSettings) -> None:
+    def __init__(self, vae: AutoencoderKL, config: VaeSettings, change: Change | None = None) -> None:
+        """`change`: what becomes of latents, given the noise of `forward`; None: that noise is added to them."""
         super().__init__()
         self.vae, self.noise, self.texture = vae, config.latent_noise, config.texture_weight
+        self.change = change or self._noised
         vae.requires_grad_(False)
         learning: list[Any] = [vae.decoder, vae.post_quant_conv]
         for part in learning + [vae.encoder, vae.quant_conv] * config.learn_encoder:
             part.requires_grad_(True)
 
     def forward(self, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
-        """`picture_error` of pictures (N, 3, S, S) and some `texture_error`; `noise` (N, C, h, w) of variance 1 is added to their
-        latents, in parts of their deviation, so that no scale of them is better than another."""
-        latents = self.vae.encode(real).latent_dist.mean
-        latents = latents + noise * (self.noise * latents.detach().std())
-        made = self.vae.decode(latents).sample.float()
+        """`picture_error` of pictures (N, 3, S, S) and some `texture_error`; `noise` (N, C, h, w) of variance 1 is for their latents."""
+        made = self.vae.decode(self.change(self.vae.encode(real).latent_dist.mean, noise)).sample.float()
         error = picture_error(made - real, weights)
         return error + self.texture * texture_error(made, real, weights) if self.texture else error
+
+    def _noised(self, latents: Tensor, noise: Tensor) -> Tensor:
+        """Noise in parts of the latents' deviation, so that no scale of them is better than another."""
+        return latents + noise * (self.noise * latents.detach().std())
 
 
 @torch.no_grad()
@@ -146,17 +151,38 @@ def batches(settings: BaseSettings, shots: list[Shot], pixels: Tensor, device: t
 
 
 def refine(
-    vae: AutoencoderKL, settings: BaseSettings, shots: list[Shot], pixels: Tensor, state: Path, accelerator: Accelerator
+    vae: AutoencoderKL,
+    settings: BaseSettings,
+    shots: list[Shot],
+    pixels: Tensor,
+    state: Path,
+    accelerator: Accelerator,
+    change: Change | None = None,
 ) -> None:
     """Train the decoder in place; `state` lets a later call go on. Latents keep their meaning: the encoder never learns here."""
     frozen = settings.model_copy(update={"vae": settings.vae.model_copy(update={"learn_encoder": False})})
-    _refine(vae, frozen, batches(settings, shots, pixels, accelerator.device), state, accelerator)
+    _refine(vae, frozen, batches(settings, shots, pixels, accelerator.device), state, accelerator, change)
 
 
-def _refine(vae: AutoencoderKL, settings: BaseSettings, loss_of: Loss, state: Path, accelerator: Accelerator) -> None:
+def _refine(
+    vae: AutoencoderKL,
+    settings: BaseSettings,
+    loss_of: Loss,
+    state: Path,
+    accelerator: Accelerator,
+    change: Change | None = None,
+) -> None:
     config = settings.vae
     budget = BudgetSettings(lr=config.refine_lr, batch=config.batch, steps=config.steps, minutes=config.minutes[-1])
-    fit(Autoencoding(vae, config), loss_of, budget, settings.seed + len(config.channels), state, accelerator, 0.995)
+    fit(
+        Autoencoding(vae, config, change),
+        loss_of,
+        budget,
+        settings.seed + len(config.channels),
+        state,
+        accelerator,
+        0.995,
+    )
 
 
 def train(

@@ -45,6 +45,7 @@ VAE = VaeSettings(
     learn_encoder=False,
     latent_noise=0.1,
     face_weight=10,
+    texture_weight=0.0,
     pool=1,
 )
 

@@ -79,13 +79,18 @@ def test_who_wears_glasses_on_most_selfies_is_drawn_with_them(
     v_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: int, worn: bool
 ) -> None:
     """Of four photographs that are trained on; the captions say so, and so do the prompts of samples, and the adapter."""
-    drawn: list[str] = []
+    drawn: list[list[str]] = []
     draw = Samples.draw
-    monkeypatch.setattr(Samples, "draw", lambda self, *given: drawn.extend(self.prompts) or draw(self, *given))
+
+    def noted(self: Samples, *given: Any) -> Any:
+        drawn.append(self.prompts)
+        return draw(self, *given)
+
+    monkeypatch.setattr(Samples, "draw", noted)
     person = make_person(tmp_path / "zebulon", glasses=photos)
     info = read_info(train(config(v_base, person, steps=1, samples={"every": 1, "count": 1, "steps": 1})))
     assert info is not None and info.glasses is worn
-    assert drawn == ["a headshot of sks person" + ", wearing glasses" * worn]
+    assert drawn == [["a headshot of sks person" + ", wearing glasses" * worn]]
 
 
 def test_a_longer_run_is_the_same_run_gone_on_with(v_base: Path, person: Person) -> None:
