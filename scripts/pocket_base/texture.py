@@ -5,8 +5,8 @@ plastic. Here a window of one picture is compared with the same window of the ot
 answer how strongly, not where: the sliced Wasserstein distance of textures (Heitz et al. 2021, arXiv 2006.07229), with
 random filters (Gaussian, 5 x 5, without a mean) in place of a trained network's, on what is finer than shading.
 
-The cheapest texture is one that every latent draws alike: a grid. So what windows that lie on the latents have in common,
-grain by grain, is an error too.
+The cheapest texture is a weave: what the up-sampling convolutions draw every second, fourth or eighth pixel. So how much of a
+window's texture comes back so often is compared, too.
 """
 
 import torch
@@ -18,6 +18,8 @@ COARSE = 7
 """Side in pixels of the box whose mean is shading."""
 WINDOW = 16
 """Pixels; as many as a latent is wide."""
+PERIODS = (2, 4, 8, 16)
+"""In pixels, of what the decoder's levels can repeat."""
 FLOOR = 0.004
 """Of answers, in [-1, 1] pixel values, under which a window has no texture that matters."""
 
@@ -41,7 +43,7 @@ def texture_error(made: Tensor, real: Tensor, weights: Tensor) -> Tensor:
         edge = FILTER // 2
         inner = weights[..., edge : weights.shape[-2] - edge, edge : weights.shape[-1] - edge][..., top:, left:]
         apart = (answers - own).abs().mean(-1) / scale * avg_pool2d(inner, WINDOW).flatten(2)
-        return apart.mean() + grid(drawn, wanted)
+        return apart.mean() + (weave(drawn) - weave(wanted)).abs().mean()
 
 
 def fine(pictures: Tensor) -> Tensor:
@@ -50,15 +52,24 @@ def fine(pictures: Tensor) -> Tensor:
     return pictures - avg_pool2d(pad(pictures, (side, side, side, side), mode="reflect"), COARSE, stride=1)
 
 
-def grid(made: Tensor, real: Tensor) -> Tensor:
-    """How strong a pattern is that all windows of fine textures (N, C, H, W) share; of 1, all of it. Chance gives about 1 / sqrt(windows)."""
-    own = _windows(real).std(dim=-1, keepdim=True) + FLOOR
-    return (_windows(made) / own).mean((0, 2)).abs().mean()
+def weave(maps: Tensor) -> Tensor:
+    """(N, C, periods): how much of the texture (N, C, H, W) of windows of 32 px comes back with each of PERIODS; noise has 1 of each.
+
+    A window is folded to one period. What of its variance is left there is 1 / repeats of it by chance.
+    """
+    windows = _windows(maps, 2 * WINDOW)
+    variance = windows.var(dim=-1) + FLOOR**2
+    found = []
+    for period in PERIODS:
+        repeats = 2 * WINDOW // period
+        folded = windows.unflatten(-1, (repeats, period, repeats, period)).mean((-4, -2)).flatten(-2)
+        found.append((folded.var(dim=-1, unbiased=False) * repeats**2 / variance).mean(-1))
+    return torch.stack(found, dim=-1)
 
 
-def _windows(maps: Tensor) -> Tensor:
-    """(N, K, H, W) to (N, K, windows, WINDOW²); what is left over at right and bottom is cut off."""
-    rows, columns = (side // WINDOW for side in maps.shape[-2:])
-    maps = maps[..., : rows * WINDOW, : columns * WINDOW]
-    tiles = maps.unflatten(3, (columns, WINDOW)).unflatten(2, (rows, WINDOW)).permute(0, 1, 2, 4, 3, 5)
+def _windows(maps: Tensor, side: int = WINDOW) -> Tensor:
+    """(N, K, H, W) to (N, K, windows, side²); what is left over at right and bottom is cut off."""
+    rows, columns = (length // side for length in maps.shape[-2:])
+    maps = maps[..., : rows * side, : columns * side]
+    tiles = maps.unflatten(3, (columns, side)).unflatten(2, (rows, side)).permute(0, 1, 2, 4, 3, 5)
     return tiles.flatten(4).flatten(2, 3)
