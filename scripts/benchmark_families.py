@@ -142,6 +142,7 @@ def make_loop(base: KnownBase, config: TrainConfig, px: int, accelerator: Accele
 
 def measure(base: KnownBase, config: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
     """Times steps; fewer than asked for when the time is up."""
+    AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16")
     began = time.perf_counter()
     loop = make_loop(base, config, options.px, accelerator)
@@ -202,7 +203,6 @@ def benchmark(options: argparse.Namespace, chosen: dict[str, TrainConfig], bases
             rows[-1] |= measure(bases[name], config.model_copy(update={"compile": compiler}), options)
         except Exception as error:  # noqa: BLE001 - one base that fails must not end the others
             rows[-1]["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
-        AcceleratorState._reset_state()
         torch._dynamo.reset()
         gc.collect()
         torch.cuda.empty_cache()
