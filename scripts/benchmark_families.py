@@ -203,6 +203,7 @@ def benchmark(options: argparse.Namespace, chosen: dict[str, TrainConfig], bases
             rows[-1] |= measure(bases[name], config.model_copy(update={"compile": compiler}), options)
         except Exception as error:  # noqa: BLE001 - one base that fails must not end the others
             rows[-1]["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:160]
+        AcceleratorState._reset_state()
         torch._dynamo.reset()
         gc.collect()
         torch.cuda.empty_cache()
