@@ -114,7 +114,7 @@ def _sameness(kept: list[Examined], settings: IntakeSettings) -> list[Finding]:
         remedy = "Add some in other light: by a window, outdoors, in the evening"
         findings.append(Finding("warning", "one-light", "the light is the same in every photo", remedy))
     if all(photo.glasses for photo in kept):
-        remedy = "Add some without: how the face looks without glasses can only be guessed, if headshots are to show it"
+        remedy = "Add some without, if headshots are to show the face without glasses: otherwise it can only be guessed"
         findings.append(Finding("warning", "always-glasses", "glasses are worn in every photo", remedy))
     return findings
 

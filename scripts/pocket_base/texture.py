@@ -25,7 +25,8 @@ FLOOR = 0.004
 
 
 def texture_error(made: Tensor, real: Tensor, weights: Tensor) -> Tensor:
-    """Of pictures (N, 3, S, S) in [-1, 1], in parts of the real windows' own texture; weighted by (N, 1, S, S) of mean 1.
+    """Of pictures (N, 3, S, S) in [-1, 1], in parts of the real windows' own texture; weighted by (N, 1, S, S) of mean 1,
+    but for what comes back, which counts everywhere.
 
     Filters, and where windows begin, are drawn anew in every call.
     """
@@ -55,7 +56,7 @@ def fine(pictures: Tensor) -> Tensor:
 def weave(maps: Tensor) -> Tensor:
     """(N, C, periods): how much of the texture (N, C, H, W) of windows of 32 px comes back with each of PERIODS; noise has 1 of each.
 
-    A window is folded to one period. What of its variance is left there is 1 / repeats of it by chance.
+    A window is folded to one period. By chance 1 / repeats² of its variance is left there.
     """
     windows = _windows(maps, 2 * WINDOW)
     variance = windows.var(dim=-1) + FLOOR**2

@@ -20,10 +20,11 @@ from training.run import train
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-@pytest.mark.parametrize(("name", "least"), [("sdxl", 0.9), ("flux2-klein", 0.3), ("z-image", 0.9)])
+# An adapter of the tiny klein changes 1 of 255, no more than the rounding of bfloat16 does: there its alpha is larger.
+@pytest.mark.parametrize(("name", "alpha"), [("sdxl", 3), ("flux2-klein", 90), ("z-image", 3)])
 @pytest.mark.parametrize("kind", [kind for kind in get_args(Kind) if kind != "none"])
 def test_an_adapter_is_trained_and_drawn_on_fewer_bits(
-    kind: Kind, name: str, least: float, bases: Callable[[str], Path], person: Person
+    kind: Kind, name: str, alpha: float, bases: Callable[[str], Path], person: Person
 ) -> None:
     bits = Quantization(kind=kind, text_encoders=True)
     try:
@@ -31,7 +32,8 @@ def test_an_adapter_is_trained_and_drawn_on_fewer_bits(
     except LikenessError as error:
         pytest.skip(str(error))
     base, jobs = str(bases(name)), [RenderJob(PROMPT, NEGATIVE, SEED)]
-    adapter = train(config(bases(name), person, f"{name}-{kind}", quantize=bits.model_dump()))
+    changes = {"quantize": bits.model_dump(), "lora": {"rank": 2, "alpha": alpha}}
+    adapter = train(config(bases(name), person, f"{name}-{kind}", **changes))
 
     def drawn(adapter: Path | None, bits: Quantization) -> npt.NDArray[np.float64]:
         renderer = Renderer(base, adapter, DEVICE, quantize=bits)
@@ -43,7 +45,6 @@ def test_an_adapter_is_trained_and_drawn_on_fewer_bits(
     plain, low = (drawn(None, one) for one in (Quantization(), bits))
     adapted, low_adapted = (drawn(adapter, one) for one in (Quantization(), bits))
     assert kept[0] != kept[1]
-    # Fewer bits move a picture a little, of 255, and the adapter does to it what it does on the whole base; klein's tiny one does so
-    # little (1 of 255) that the rounding of bfloat16 is as much.
-    assert 0 < np.abs(low - plain).mean() < 8
-    assert np.corrcoef((low_adapted - low).ravel(), (adapted - plain).ravel())[0, 1] > least
+    # Fewer bits move a picture a little, of 255, and the adapter does to it what it does on the whole base.
+    assert 0 < np.abs(low - plain).mean() < 5
+    assert np.corrcoef((low_adapted - low).ravel(), (adapted - plain).ravel())[0, 1] > 0.9
