@@ -1,9 +1,10 @@
 """A recipe on everybody of the cohort: python scripts/evaluate_cohort.py --out outputs/cohort
 
-Trains an adapter of each, measures the selected checkpoint and the last one of the same training, draws headshots as `likeness
-render` does, and audits them. One recogniser and some of the held-out selfies select; another recogniser and the other selfies
-report. What is done is kept, so that it may be stopped at any time, and the same command started several times shares the people
-out. Whoever finishes last writes cohort.json, cohort.md, audit.json and audit.html.
+Trains an adapter of each, measures it, draws headshots as `likeness render` does, and audits them. One recogniser ranks; another
+one and held-out selfies report. Where the recipe selects a checkpoint (`selection.enabled=true`), the one recogniser and some of the
+held-out selfies select it, and the last one of the same training is measured beside it. What is done is kept, so that it may be stopped at
+any time, and the same command started several times shares the people out. Whoever finishes last writes cohort.json, cohort.md,
+audit.json and audit.html.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from inference.material import load_renders
 from inference.renderer import Renderer
 from inference.scorecard import Scorecard, ScorecardSettings
 from likeness import adapter, files, resources
-from likeness.adapter_file import read_info
+from likeness.adapter_file import AdapterInfo, read_info
 from likeness.cohort import cohort_names, cohort_person
 from likeness.errors import LikenessError
 from likeness.faces import REPORTING
@@ -38,10 +39,8 @@ from training.signals import EXIT_INTERRUPTED, Interrupted
 from training.sweep import Result, Variant
 from training.sweep_table import markdown, tabulate
 
-VARIANTS = [
-    Variant(name="selected"),
-    Variant(name="last", question="Does the selected checkpoint beat the last one of the same training?"),
-]
+SELECTED = Variant(name="selected")
+LAST = Variant(name="last", question="Does the selected checkpoint beat the last one of the same training?")
 _RUN, _LAST = "cohort", "cohort-last"
 
 
@@ -53,7 +52,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--count", type=int, default=2, help="pictures in each of four styles to be measured")
     parser.add_argument("--headshots", type=int, default=4, help="to be drawn of each for the audit")
     parser.add_argument(
-        "--selects", default="world", help="the recogniser that selects checkpoints and ranks headshots"
+        "--selects", default="world", help="the recogniser that ranks headshots, and selects checkpoints"
     )
     parser.add_argument("--recogniser", default=REPORTING, help="reports; must not be the one that selects")
     parser.add_argument("--out", type=Path, default=Path("outputs/cohort"))
@@ -99,9 +98,10 @@ def _one(person: Person, card: Scorecard, options: argparse.Namespace) -> dict[s
     if not load_renders(person, kept):
         renderer = Renderer(config.base, kept, accept_license=config.accept_license)
         render(person, RenderRequest(count=options.headshots, recogniser=options.selects), renderer, kept)
-    values = {"selected": card.measure(person, kept, info.reporting)}
-    last = _last_checkpoint(person, config)
-    values["last"] = card.measure(person, last, info.reporting) if last else values["selected"]
+    values = {(SELECTED if info.selection else LAST).name: card.measure(person, kept, info.reporting)}
+    if info.selection:
+        last = _last_checkpoint(person, config, info)
+        values[LAST.name] = card.measure(person, last, info.reporting) if last else values[SELECTED.name]
     # What is left of a run takes ten times as much room as its adapter.
     shutil.rmtree(person.runs / _RUN, ignore_errors=True)
     selection = info.selection.model_dump(mode="json") if info.selection else None
@@ -109,17 +109,16 @@ def _one(person: Person, card: Scorecard, options: argparse.Namespace) -> dict[s
 
 
 def _config(options: argparse.Namespace, *own: str) -> TrainConfig:
-    """The recipe, with selection, since what that is worth is asked."""
-    selects = ["selection.enabled=true", f"selection.recogniser={options.selects}"]
-    return TrainConfig.load(options.config, [*own, *selects, "tracking.trackers=[]", *options.overrides])
+    overrides = [*own, f"selection.recogniser={options.selects}", "tracking.trackers=[]", *options.overrides]
+    return TrainConfig.load(options.config, overrides)
 
 
-def _last_checkpoint(person: Person, config: TrainConfig) -> Path | None:
-    """An adapter of the run's last checkpoint; None where that is the selected one."""
-    newest, info = checkpoint.newest(person.runs / _RUN / "checkpoints"), read_info(person.adapters / _RUN)
-    assert newest is not None and info is not None
+def _last_checkpoint(person: Person, config: TrainConfig, info: AdapterInfo) -> Path | None:
+    """An adapter of the run's last checkpoint; None where that is the one that `info` says was selected."""
+    newest = checkpoint.newest(person.runs / _RUN / "checkpoints")
+    assert newest is not None and info.selection is not None
     saved = checkpoint.load(newest)
-    if info.selection is None or info.selection.step == saved.step:
+    if info.selection.step == saved.step:
         return None
     family = load_family(config.base)
     adapter.inject(family, config.lora, config.seed)
@@ -133,19 +132,20 @@ def _path(out: Path, name: str) -> Path:
 
 
 def _report(names: Sequence[str], options: argparse.Namespace) -> None:
-    """Writes the table of both variants and the audit, and prints them."""
+    """Writes the table and the audit, and prints them."""
     found = {name: json.loads(_path(options.out, name).read_text(encoding="utf-8")) for name in names}
+    variants = [one for one in (SELECTED, LAST) if all(one.name in person["values"] for person in found.values())]
     results = [
         Result(variant.name, name, one["seed"], one["seconds"], one["values"][variant.name])
         for name, one in found.items()
-        for variant in VARIANTS
+        for variant in variants
     ]
     strata = {
         group.name: group.members
         for group in groups({name: cohort_labels(name) for name in names}, 2)
         if len(group.values) == 1
     }
-    rows = tabulate(results, VARIANTS, strata)
+    rows = tabulate(results, variants, strata)
     about = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": _config(options, "person=nobody").model_dump(mode="json"),

@@ -22,15 +22,18 @@ def test_it_goes_its_whole_way(
     monkeypatch.setattr("training.selector.best", lambda *_: 0)
     base, out = make_tiny_base(tmp_path / "base"), tmp_path / "out"
     quick = [
+        "steps=2",
         "batch_size=1",
         "lora.rank=4",
         "lora.alpha=4",
         "evaluation.every=0",
+        "selection.enabled=true",
+        "selection.every=1",
         "selection.count=1",
         "selection.steps=1",
     ]
     sizes = ["--people", "2", "--count", "1", "--headshots", "1"]
-    command = [*sizes, "--out", str(out), f"base={base}", "steps=2", "selection.every=1", *quick]
+    command = [*sizes, "--out", str(out), f"base={base}", *quick]
     with files.claim(out / "results" / f"{cohort_names()[0]}.lock"):
         assert main(command) == 0
         assert "other processes" in capsys.readouterr().out and len(list((out / "results").glob("*.json"))) == 1
@@ -44,3 +47,8 @@ def test_it_goes_its_whole_way(
     before = sorted((path, path.stat().st_mtime_ns) for path in (out / "results").glob("*.json"))
     main(command)
     assert sorted((path, path.stat().st_mtime_ns) for path in (out / "results").glob("*.json")) == before
+    alone = ["--people", "1", "--count", "1", "--headshots", "1", "--out", str(tmp_path / "alone"), f"base={base}"]
+    assert main([*alone, *quick, "selection.enabled=false"]) == 0
+    report = json.loads((tmp_path / "alone" / "cohort.json").read_text(encoding="utf-8"))
+    assert [row["variant"] for row in report["rows"]] == ["last"]
+    assert not report["config"]["selection"]["enabled"] and report["people"][cohort_names()[0]]["selection"] is None
