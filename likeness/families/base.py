@@ -44,7 +44,7 @@ class Recipe(Settings):
     eta: float = Field(0.0, ge=0, lt=1)
     """Noise that DDIM puts back at every step: 0 is none, 1 as much as DDPM (Song et al. 2021, arXiv 2010.02502, equation 16).
 
-    Some bases take back so what they began wrongly. Not 1: with zero terminal SNR the first step would be no number.
+    With some, a base can take back what it began wrongly. Not 1: with zero terminal SNR the first step would be no number.
     """
     negative: bool = True
     """Whether the base knows what to make of a negative prompt; else guidance is away from the empty one."""
