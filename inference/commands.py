@@ -136,8 +136,9 @@ def audit(
     from rich.console import Console
     from rich.progress import Progress
 
-    from inference.audit import AuditSettings, finding_lines, people_in, render_missing
     from inference.audit import audit as run
+    from inference.audit import people_in, render_missing
+    from inference.audit_report import AuditSettings, finding_lines
 
     settings = AuditSettings.parse({"adapter": adapter, **_named(recogniser)})
     if render:

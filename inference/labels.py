@@ -2,6 +2,8 @@
 
 labels.json   {"ana": {"skin tone": "dark", "age": "20s"}, "ben": {...}}
 labels.csv    person,skin tone,age        one line a person; an empty cell is not known
+
+The attribute "years" is how old somebody is, as a number: it makes no groups, but apparent age is learnt from it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import csv
 import io
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +25,8 @@ from likeness.errors import LikenessError
 Labels = dict[str, dict[str, str]]
 """{person: {attribute: value}}."""
 
+YEARS = "years"
+"""The attribute that is a number."""
 _FILES = "labels.json", "labels.csv"
 _SKIN_TONES = ((3, "light"), (7, "middle"), (10, "dark"))
 """The drawing's ten tones in three: below the number, the word."""
@@ -58,15 +63,30 @@ def load_labels(folder: Path, given: Path | None, people: Iterable[str]) -> Labe
 
 def cohort_labels(name: str) -> dict[str, str]:
     """Of a person of the bundled cohort, whose truth is in person.json; of others none."""
-    path = resources.assets() / "cohort" / name / "person.json"
-    if not path.is_file():
+    identity = _truth(name)
+    if not identity:
         return {}
-    identity = json.loads(path.read_text(encoding="utf-8"))["identity"]
     return {
         "skin tone": next(word for end, word in _SKIN_TONES if identity["skin_tone"] < end),
         "age": next(word for end, word in _AGES if identity["age_years"] < end),
         "sex presentation": str(identity["sex_presentation"]),
     }
+
+
+def known_years(name: str, labels: Mapping[str, Mapping[str, str]]) -> float:
+    """How old a person is, by their label or else the cohort's truth; NaN when it is not known."""
+    truth = labels.get(name, {}).get(YEARS) or _truth(name).get("age_years")
+    try:
+        return float(truth) if truth is not None else math.nan
+    except ValueError as error:
+        remedy = f'"{YEARS}" is an age as a number, 34; a span of ages goes under another name'
+        raise LikenessError(f'the label "{YEARS}" of {name} is no number: {truth}', remedy) from error
+
+
+def _truth(name: str) -> dict[str, Any]:
+    """Of a person of the bundled cohort; empty for others."""
+    path = resources.assets() / "cohort" / name / "person.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))["identity"]) if path.is_file() else {}
 
 
 def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]:
@@ -89,7 +109,8 @@ def groups(labels: Mapping[str, Mapping[str, str]], least: int) -> list[Group]:
     single: dict[tuple[str, str], set[str]] = {}
     for person, known in labels.items():
         for item in known.items():
-            single.setdefault(item, set()).add(person)
+            if item[0] != YEARS:
+                single.setdefault(item, set()).add(person)
     found = [Group((item,), frozenset(members)) for item, members in sorted(single.items())]
     for (one, members), (other, others) in itertools.combinations(sorted(single.items()), 2):
         if one[0] != other[0]:

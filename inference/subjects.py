@@ -33,8 +33,8 @@ STRICT = Gates()
 class Subject:
     """A person who was measured.
 
-    own, drawn: unit vectors (N, dim) of the selfies and (M, dim) of the headshots with a face.  reference: of the held-out
-    selfies.  pictures: how many headshots there are.  values: the measures that need nobody else, NaN where one could not be
+    own, drawn: unit vectors (N, dim) of the selfies and (M, dim) of the headshots with a face.  against: (K, dim) of what drift
+    is held against, genuine portraits or else the selfies.  reference: of the held-out selfies.  pictures: how many headshots there are.  values: the measures that need nobody else, NaN where one could not be
     taken.  rejected: headshots that do not pass, and why.
     """
 
@@ -42,6 +42,7 @@ class Subject:
     reference: Reference
     own: Floats
     drawn: Floats
+    against: Floats
     pictures: int
     values: dict[str, float]
     rejected: tuple[tuple[Path, tuple[str, ...]], ...]
@@ -71,7 +72,7 @@ def measure(
     accepted_above = threshold(impostors, _FALSE_ACCEPTS).value
     examined = [examine_shot(shot, examiner, accepted_above) for shot in shots]
     pictures = [np.asarray(load_photo(path)) for path in portraits]
-    genuine = [face[0].looks for rgb in pictures if (face := examiner.examine(rgb)) is not None]
+    genuine = [face for rgb in pictures if (face := examiner.examine(rgb)) is not None]
     rejected = [(shot.path, _why(item.failures)) for shot, item in zip(shots, examined, strict=True)]
     vectors = [item.vector for item in examined if item.vector is not None]
     return Subject(
@@ -79,8 +80,10 @@ def measure(
         examiner.reference,
         examiner.vectors,
         np.stack(vectors) if vectors else np.empty((0, recogniser.dim), np.float32),
+        np.stack([vector for _, vector in genuine]) if genuine else examiner.vectors,
         len(shots),
-        _values(examined, examiner.looks, genuine) | _candidates([index for _, index in load_renders(person, adapter)]),
+        _values(examined, examiner.looks, [findings.looks for findings, _ in genuine])
+        | _candidates([index for _, index in load_renders(person, adapter)]),
         tuple((path, why) for path, why in rejected if why),
     )
 

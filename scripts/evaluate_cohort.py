@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inference.audit import AuditSettings, audit, finding_lines
+from inference.audit import audit
+from inference.audit_report import AuditSettings, finding_lines
 from inference.headshots import RenderRequest, render
 from inference.labels import cohort_labels, groups, stratified
 from inference.material import load_renders

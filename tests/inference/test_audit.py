@@ -1,10 +1,12 @@
 """The audit finds a bias that was planted, and none where there is none; it groups people as they were labelled."""
 
 import json
+import math
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from inference import audit, subjects
-from inference.audit import AuditSettings, finding_lines, report_of
-from inference.labels import cohort_labels, groups, load_labels
+from inference.apparent_age import read_ages
+from inference.audit_report import AuditSettings, finding_lines, report_of
+from inference.labels import cohort_labels, groups, known_years, load_labels
 from inference.subjects import Subject
 from likeness import resources
 from likeness.cli import app
@@ -39,7 +42,7 @@ def made(number: int, shrink: float = 1.0, **values: float) -> Subject:
     own = unit(common + self + 0.1 * chance.normal(size=(8, 32)))
     drawn = unit(common + shrink * self + 0.1 * chance.normal(size=(4, 32)))
     plain = {name: float(value) for name, value in zip(VALUES, chance.uniform(0, 1, len(VALUES)), strict=True)}
-    return Subject(f"p{number}", Reference(own[:2], "made", 0.9, 0.5), own, drawn, 4, plain | values, ())
+    return Subject(f"p{number}", Reference(own[:2], "made", 0.9, 0.5), own, drawn, own, 4, plain | values, ())
 
 
 def labels_of(people: list[Subject], attribute: str = "tone") -> dict[str, dict[str, str]]:
@@ -97,6 +100,47 @@ def test_groups_and_their_intersections_need_enough_people_on_both_sides() -> No
     }  # fmt: skip
 
 
+def aged(number: int, years: float, drawn_years: float) -> Subject:
+    """Someone made up, whose vectors show an age in one direction of them."""
+    person = made(number)
+    own = unit(person.own + (years - 45) / 100 * np.eye(32, dtype=np.float32)[3])
+    return replace(person, own=own, against=own, drawn=unit(own[:4] + (drawn_years - years) / 100 * np.eye(32)[3]))
+
+
+def test_apparent_age_is_learnt_from_the_ages_that_are_known() -> None:
+    """30 people of 20 to 70, of whom one half is drawn ten years older; the same without ages, with few, and with wrong ones."""
+    chance = np.random.default_rng(3)
+    years = chance.uniform(20, 70, 30)
+    people = [aged(n, age, age + 10 * (n % 2)) for n, age in enumerate(years)]
+    labels = labels_of(people)
+    ages = {one.name: {"years": f"{age:.1f}"} for one, age in zip(people, years, strict=True)}
+    told = {name: known | ages[name] for name, known in labels.items()}
+    report = report_of(people, told, AuditSettings())
+    group = {group["name"]: group["measures"]["age"]["mean"] for group in report["groups"]}
+    assert set(group) == {"tone: dark", "tone: light"}  # of the age as a number no groups are made
+    assert group["tone: light"] == pytest.approx(10, abs=2.5) and group["tone: dark"] == pytest.approx(0, abs=1.5)
+    assert "age" in report["groups"][0]["findings"] and report["groups"][0]["name"] == "tone: light"
+    assert "30 people here teach" in report["cannot_tell"][0]
+
+    few = {name: known if n < 19 else labels[name] for n, (name, known) in enumerate(told.items())}
+    wrong = dict(zip(told, chance.permutation([known["years"] for known in ages.values()]), strict=True))
+    shuffled = {name: known | {"years": str(wrong[name])} for name, known in labels.items()}
+    for known in (labels, few, shuffled):
+        report = report_of(people, known, AuditSettings())
+        assert report["everyone"]["measures"]["age"]["mean"] is None
+        assert "not measured" in report["cannot_tell"][0] and "20 people" in report["cannot_tell"][0]
+
+
+def test_nobody_s_own_age_tells_their_own_shift() -> None:
+    years = np.random.default_rng(4).uniform(20, 70, 24)
+    people = [aged(n, age, age + 10) for n, age in enumerate(years)]
+    sides = [[getattr(one, side) for one in people] for side in ("own", "against", "drawn")]
+    told, untold = (read_ages(*sides, [first, *years[1:]]) for first in (years[0], math.nan))
+    assert told is not None and untold is not None and (told.people, untold.people) == (24, 23)
+    # Their label takes part in how strongly the ridge is undone, which is everybody's; not in how they are read.
+    assert untold.shifts[0] == pytest.approx(told.shifts[0], rel=0.1)
+
+
 def test_labels_come_from_a_file_or_the_cohort_s_own_truth(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("person,skin tone,age\nana,dark,\nben,light,20s\n")
     assert load_labels(tmp_path, None, ["ana", "ben", "cy"]) == {
@@ -113,6 +157,10 @@ def test_labels_come_from_a_file_or_the_cohort_s_own_truth(tmp_path: Path) -> No
             load_labels(tmp_path, given, ["ana"])
     with pytest.raises(LikenessError, match="not known which groups"):
         load_labels(tmp_path, None, ["cy"])
+    assert known_years("ana", {"ana": {"years": "34"}}) == 34 and math.isnan(known_years("ana", known))
+    assert 20 <= known_years(name, known) <= 72  # the cohort's own truth
+    with pytest.raises(LikenessError, match='"years" of ana is no number: 30s'):
+        known_years("ana", {"ana": {"years": "30s"}})
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +236,10 @@ class TestPlantedBias:
     def test_nothing_is_found_where_nothing_was_planted(self, audited: dict[str, dict[str, Any]]) -> None:
         assert finding_lines(audited["fair"]) == []
         assert audited["fair"]["against"] == "genuine portraits" and audited["fair"]["left_out"] == []
+        shift = audited["fair"]["everyone"]["measures"]["age"]
+        assert (
+            shift["people"] == len(photos.people()) and shift["interval_95"]["low"] < 0 < shift["interval_95"]["high"]
+        )
 
     def test_the_group_whose_skin_was_lightened_comes_first(self, audited: dict[str, dict[str, Any]]) -> None:
         worst = audited["planted"]["groups"][0]
