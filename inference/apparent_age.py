@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.subjects import Subject
 from likeness.faces.arrays import Floats
 
 LEAST_PEOPLE = 20
@@ -42,14 +43,13 @@ class AgeReading:
     guess: float
 
 
-def read_ages(
-    own: Sequence[Floats], against: Sequence[Floats], drawn: Sequence[Floats], years: Sequence[float]
-) -> AgeReading | None:
-    """Each person's unit vectors (N, dim) of their own photographs, of what drift is held against, and of their headshots.
+def read_ages(subjects: Sequence[Subject], years: Sequence[float]) -> AgeReading | None:
+    """Reads everybody. `years`: true ages, NaN where one is not known.
 
-    `years`: true ages, NaN where one is not known. None with fewer than LEAST_PEOPLE known, or when the vectors do not tell ages.
+    None with fewer than LEAST_PEOPLE known, or when the vectors do not tell ages.
     """
     truth = np.asarray(years, np.float64)
+    own, against, drawn = ([getattr(one, side) for one in subjects] for side in ("own", "against", "drawn"))
     known = [place for place in range(len(truth)) if np.isfinite(truth[place]) and len(own[place])]
     if len(known) < LEAST_PEOPLE:
         return None

@@ -77,10 +77,7 @@ class AuditSettings(Settings):
 def report_of(subjects: Sequence[Subject], labels: Labels, settings: AuditSettings) -> dict[str, Any]:
     """The report, from what was measured: a pure function."""
     names = [subject.name for subject in subjects]
-    ages = read_ages(
-        *([getattr(subject, side) for subject in subjects] for side in ("own", "against", "drawn")),
-        [known_years(name, labels) for name in names],
-    )
+    ages = read_ages(subjects, [known_years(name, labels) for name in names])
     shifts = [math.nan] * len(subjects) if ages is None else ages.shifts.tolist()
     rows = [
         subject.values | others | {"age": shift}

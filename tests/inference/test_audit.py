@@ -134,8 +134,7 @@ def test_apparent_age_is_learnt_from_the_ages_that_are_known() -> None:
 def test_nobody_s_own_age_tells_their_own_shift() -> None:
     years = np.random.default_rng(4).uniform(20, 70, 24)
     people = [aged(n, age, age + 10) for n, age in enumerate(years)]
-    sides = [[getattr(one, side) for one in people] for side in ("own", "against", "drawn")]
-    told, untold = (read_ages(*sides, [first, *years[1:]]) for first in (years[0], math.nan))
+    told, untold = (read_ages(people, [first, *years[1:]]) for first in (years[0], math.nan))
     assert told is not None and untold is not None and (told.people, untold.people) == (24, 23)
     # Their label takes part in how strongly the ridge is undone, which is everybody's; not in how they are read.
     assert untold.shifts[0] == pytest.approx(told.shifts[0], rel=0.1)
