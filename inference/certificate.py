@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from inference import prompt_following
+from inference import prompt_following, ways
 from inference.bleed import bleed
 from inference.certificate_page import page
 from inference.examination import Examined, candidate_yield, examine_shot, passing
@@ -86,6 +86,7 @@ def certify(
     info = read_info(adapter)
     report["checkpoint_chosen_by"] = info.selection.recogniser if info and info.selection else None
     report["yield"] = candidate_yield(renders)
+    report["ways"] = ways.compare(shots, examined, settings.seed)
     report["prompt"] = prompt_following.summary(followed, shots, settings.clip, settings.seed)
     report["bleed"] = (
         bleed(adapter, examiner, settings.bleed, settings.seed, accept_license=settings.accept_license)
@@ -221,6 +222,13 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
         *(
             ["Nearly every number here stands on few pictures: the intervals say how few."]
             if report["pictures"] < 20
+            else []
+        ),
+        *(
+            [
+                "These pictures were drawn in several ways: all numbers but those of the ways are of all of them together."
+            ]
+            if report["ways"]
             else []
         ),
         f"Likeness is to {held_out} held-out selfie{'s' if held_out != 1 else ''}; other ones would give somewhat another number.",

@@ -32,6 +32,7 @@ def page(
         ),
         _key_numbers(report),
         _likeness(report, scores),
+        _ways(report),
         _drifts(report),
         _shots(pictures),
         _prompts(report),
@@ -89,6 +90,19 @@ def _likeness(report: Mapping[str, Any], scores: Mapping[str, Sequence[float]]) 
         f"{verification['false_accepts']:.1%} of {verification['impostors']} photographs of other people"
         f"{between(verification['interval'], '.1%')}.</p>"
     )
+
+
+def _ways(report: Mapping[str, Any]) -> str:
+    if not report["ways"]:
+        return ""
+    lines = []
+    for row in report["ways"]:
+        rise, likeness, checks = row["against_first"], row["likeness"], row["checks"]
+        words = f"likeness {likeness['mean']:.2f}{between(likeness['interval_95'])}, {row['copies']} copies, {checks['share']:.0%} pass every check"
+        if rise:
+            words += f"; {rise['mean']:+.2f}{between(rise['interval_95'])} against the first on {rise['pairs']} of the same prompt and seed"
+        lines.append(f"<li><b>{escape(row['way'])}</b>, {row['pictures']} pictures: {words}</li>")
+    return f"<h2>Which way of drawing is liker?</h2><ul>{''.join(lines)}</ul>"
 
 
 def _drifts(report: Mapping[str, Any]) -> str:

@@ -1,0 +1,73 @@
+"""The ways in which one adapter's headshots were drawn, side by side: the adapter alone, with reference photos, by a fast variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from inference.examination import Examined, passing
+from inference.material import Shot
+from likeness.statistics import mean_interval
+
+ALONE = "the adapter alone"
+
+
+def way_of(record: Mapping[str, Any]) -> str:
+    """In words, what a headshot's record says it was drawn with beside its adapter."""
+    photos, variant, weight = (record.get(name) for name in ("references_sha256", "variant", "adapter_weight"))
+    words = []
+    if photos:
+        words.append(f"{len(photos)} reference photo{'s' if len(photos) > 1 else ''}")
+    if variant:
+        words.append(f"variant {variant['lora'] if variant['kind'] == 'lora' else record.get('base')}")
+    if weight is not None and weight != 1:
+        words.append(f"strength {weight:g}")
+    return ", ".join(words) or ALONE
+
+
+def compare(shots: Sequence[Shot], examined: Sequence[Examined], seed: int) -> list[dict[str, Any]]:
+    """A row of every way, the adapter alone first; empty when all were drawn in one way.
+
+    likeness: mean and 95% interval over pictures.  against_first: by how much pictures are liker than those of the first way
+    of the same prompt and seed, over so many pairs; None without a pair.  seed: of the bootstrap.
+    """
+    ways: dict[str, list[int]] = {}
+    for place, shot in enumerate(shots):
+        ways.setdefault(way_of(shot.record), []).append(place)
+    if len(ways) < 2:
+        return []
+    likeness = [item.findings.likeness if item.findings else 0.0 for item in examined]
+    first, *others = sorted(ways, key=lambda way: (way != ALONE, way))
+    of_first = {_drawn(shots[place]): likeness[place] for place in ways[first]}
+    rows = []
+    for way in (first, *others):
+        places = ways[way]
+        scores = [likeness[place] for place in places]
+        found = [item.findings for place in places if (item := examined[place]).findings is not None]
+        pairs = [(_drawn(shots[place]), likeness[place]) for place in places] if way != first else []
+        rises = [value - of_first[key] for key, value in pairs if key in of_first]
+        rows.append(
+            {
+                "way": way,
+                "pictures": len(places),
+                "likeness": _mean(scores, seed, way),
+                "copying": float(np.mean([one.copy_score for one in found])) if found else None,
+                "copies": sum(one.copied for one in found),
+                "checks": passing([examined[place] for place in places]),
+                "against_first": _mean(rises, seed, f"{way} against") | {"pairs": len(rises)} if rises else None,
+            }
+        )
+    return rows
+
+
+def _drawn(shot: Shot) -> tuple[Any, Any, Any]:
+    """What two pictures have in common that start from the same noise and ask for the same."""
+    return shot.record.get("style"), shot.record.get("prompt"), shot.record.get("seed")
+
+
+def _mean(values: Sequence[float], seed: int, stream: str) -> dict[str, Any]:
+    interval = mean_interval(values, seed, stream)
+    return {"mean": float(np.mean(values)), "interval_95": asdict(interval) if interval else None}
