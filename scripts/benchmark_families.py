@@ -5,7 +5,7 @@
 A base's denoiser is built as it is published, in bfloat16, with the LoRA of its recipe in `configs/`, and the trainer's
 own loop takes 20 steps on random latents and texts: first every base as it is, then every base with its repeated blocks
 compiled. `key=value` are settings as train.py takes them, such as gradient_checkpointing=true, which is off here, or
-quantize.kind=fp8. There is no prior, whose samples would come on top.
+quantize.kind=fp8; they come first, and of compile --blocks decides. There is no prior, whose samples would come on top.
 
 Utilisation is of what the model computes forwards and backwards for a LoRA, for which the gradients of the frozen weights
 are not needed; what checkpointing computes again is not counted. Prints a table for docs/performance.md; FILE (JSON) is

@@ -12,6 +12,8 @@ from tests import tiny_families
 from training.config import TrainConfig
 
 SIDE, STEPS, SEED = tiny_families.SIDE, 2, 41
+TALL = SIDE * 3 // 2
+"""Height of pictures that are not square: rows and columns that are taken for each other show on no square."""
 PROMPT, NEGATIVE = "a headshot of sks person, grey background", "blurred"
 LORA = "pytorch_lora_weights.safetensors"
 
@@ -48,14 +50,20 @@ def config(base: Path, person: Person, name: str, **changes: Any) -> TrainConfig
     return TrainConfig.parse(values | changes)
 
 
-def drawn(pipe: Any, name: str) -> npt.NDArray[np.float32]:
-    """The stock pipeline's picture (SIDE, SIDE, 3) in [0, 1]."""
-    shape, words = STOCK[name]
+def latent_shape(name: str, height: int = SIDE) -> tuple[int, int, int]:
+    """Of the first latents of a picture SIDE wide."""
+    channels, rows, columns = STOCK[name][0]
+    return channels, rows * height // SIDE, columns
+
+
+def drawn(pipe: Any, name: str, height: int = SIDE) -> npt.NDArray[np.float32]:
+    """The stock pipeline's picture (height, SIDE, 3) in [0, 1]."""
+    shape, words = latent_shape(name, height), STOCK[name][1]
     latents = randomness.normal(shape, SEED, "render")[None]
     if hasattr(pipe, "_pack_latents") and name != "flux2-klein":  # which folds and packs them itself
         latents = pipe._pack_latents(latents, 1, *shape)
     pipe.set_progress_bar_config(disable=True)
     images = pipe(
-        prompt=PROMPT, latents=latents, height=SIDE, width=SIDE, num_inference_steps=STEPS, output_type="np", **words
+        prompt=PROMPT, latents=latents, height=height, width=SIDE, num_inference_steps=STEPS, output_type="np", **words
     ).images
     return np.asarray(images[0], np.float32)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from diffusers import DiffusionPipeline
@@ -12,13 +13,18 @@ from safetensors.torch import load_file
 
 from inference.renderer import Renderer, RenderJob, Sampling
 from likeness import adapter, randomness
-from likeness.adapter import LoraSettings
 from likeness.families import load_family
 from likeness.person import Person
-from tests.families.common import LORA, NAMES, NEGATIVE, PROMPT, SEED, SIDE, STEPS, STOCK, config, drawn
-from tests.likeness.test_adapter import info
+from tests.families.common import LORA, NAMES, NEGATIVE, PROMPT, SEED, SIDE, STEPS, TALL, config, drawn, latent_shape
 from training.rendering import render_latents
 from training.run import train
+
+QUIET: dict[str, Any] = {"evaluation": {"every": 0}, "samples": {"every": 0}}
+WAYS: dict[str, dict[str, Any]] = {
+    "dora-all": {"lora": {"rank": 2, "alpha": 3, "targets": "all", "dora": True}},
+    "attention": {"lora": {"rank": 2, "alpha": 3, "targets": "attention"}},
+    "dreambooth": {"method": "dreambooth", "optim": {"lr": 0.003}},
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,14 +36,18 @@ def test_a_trained_adapter_draws_the_same_in_the_stock_pipeline_and_in_ours(
     assert info is not None and (info.family, info.steps, info.licence != "") == (name, 3, True)
     assert len(list((person.runs / name / "samples").iterdir())) == 1
     stock = DiffusionPipeline.from_pretrained(bases(name))
-    without = drawn(stock, name)
+    without = drawn(stock, name, TALL)
     stock.load_lora_weights(folder)
-    picture = drawn(stock, name)
-    assert np.abs(picture - without).max() > 0.02
-    renderer = Renderer(str(bases(name)), folder, "cpu")
-    sampling = Sampling(steps=STEPS, guidance_scale=3.0, width=SIDE, height=SIDE)
-    (ours,) = renderer.render([RenderJob(PROMPT, NEGATIVE, SEED)], sampling)
-    assert np.abs(np.asarray(ours, np.float32) / 255 - picture).max() <= 1.5 / 255
+    picture = drawn(stock, name, TALL)
+    assert picture.shape[:2] == (TALL, SIDE) and np.abs(picture - without).max() > 0.02
+    assert np.abs(ours(bases(name), folder) - picture).max() <= 1.5 / 255
+
+
+def ours(base: Path, folder: Path) -> npt.NDArray[np.float32]:
+    """Our renderer's picture (TALL, SIDE, 3) in [0, 1]."""
+    sampling = Sampling(steps=STEPS, guidance_scale=3.0, width=SIDE, height=TALL)
+    (image,) = Renderer(str(base), folder, "cpu").render([RenderJob(PROMPT, NEGATIVE, SEED)], sampling)
+    return np.asarray(image, np.float32) / 255
 
 
 @pytest.mark.parametrize("name", ["flux2-klein", "z-image"])
@@ -49,28 +59,20 @@ def test_an_autoencoder_decodes_what_was_drawn_in_another_type(name: str, bases:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("how", ["dora-all", "attention", "dreambooth"])
+@pytest.mark.parametrize("how", WAYS)
 def test_every_way_of_training_is_loaded_as_it_was_trained(
-    name: str, how: str, bases: Callable[[str], Path], tmp_path: Path
+    name: str, how: str, bases: Callable[[str], Path], person: Person
 ) -> None:
-    family, stock = load_family(str(bases(name))), DiffusionPipeline.from_pretrained(bases(name))
-    without = drawn(stock, name)
+    stock = DiffusionPipeline.from_pretrained(bases(name))
+    without = drawn(stock, name, TALL)
+    folder = train(config(bases(name), person, f"{name}-{how}", **QUIET, **WAYS[how]))
     if how == "dreambooth":
-        adapter.unfreeze(family)
+        adapter.load_into(stock, folder, str(bases(name)))
     else:
-        targets: dict[str, Any] = {"targets": "all", "dora": True} if how == "dora-all" else {"targets": "attention"}
-        adapter.inject(family, LoraSettings(rank=2, alpha=3, **targets), seed=1)
-    for key, tensor in adapter.adapter_state(family).items():
-        tensor += 0.3 * randomness.normal(tensor.shape, 5, "training", key)
-    method: Any = "dreambooth" if how == "dreambooth" else "lora"
-    adapter.save(family, tmp_path / "adapter", info(family, method))
-    trained = drawn(family.pipeline(), name)
-    if how == "dreambooth":
-        adapter.load_into(stock, tmp_path / "adapter", str(bases(name)))
-    else:
-        stock.load_lora_weights(tmp_path / "adapter")
-    np.testing.assert_allclose(drawn(stock, name), trained, rtol=0, atol=1e-3)
-    assert np.abs(trained - without).max() > 0.01
+        stock.load_lora_weights(folder)
+    picture = drawn(stock, name, TALL)
+    assert np.abs(picture - without).max() > 0.01
+    assert np.abs(ours(bases(name), folder) - picture).max() <= 1.5 / 255
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,10 +92,10 @@ def test_pictures_during_training_are_those_of_the_stock_pipeline(name: str, bas
     family = load_family(str(bases(name)))
     negative = NEGATIVE if family.default_recipe.negative else ""
     recipe = family.recipe.model_copy(update={"steps": STEPS, "guidance_scale": 3.0})
-    noise = randomness.normal(STOCK[name][0], SEED, "render")[None]
+    noise = randomness.normal(latent_shape(name, TALL), SEED, "render")[None]
     with torch.no_grad():
         wanted, unwanted = family.encode_text([PROMPT]), family.encode_text([negative])
         latents = render_latents(family, family.predict, wanted, unwanted, noise, recipe, [SEED])
         pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
-    theirs = drawn(DiffusionPipeline.from_pretrained(bases(name)), name)
+    theirs = drawn(DiffusionPipeline.from_pretrained(bases(name)), name, TALL)
     np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)

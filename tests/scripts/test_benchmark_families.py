@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from likeness.bases import KnownBase, Part
 from scripts import benchmark_families
 from tests import tiny_families
 from tests.tiny_families import SIDE
+from training.config import TrainConfig
 
 CONDITIONING = {
     "sdxl": {"encoder_hidden_states": [77, 40], "text_embeds": [20]},
@@ -95,6 +97,19 @@ def test_when_the_time_is_up_nothing_is_begun(bases: list[str], tmp_path: Path) 
     assert len(rows) == 1
     benchmark_families.main([*SETTINGS, "--base", *bases, "--seconds", "0", "--out", str(tmp_path / "none.json")])
     assert not (tmp_path / "none.json").exists()
+
+
+def test_the_documented_commands_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, TrainConfig]] = []
+    monkeypatch.setattr(benchmark_families, "benchmark", lambda options, chosen, bases: asked.append(chosen))
+    page = (Path(__file__).parents[2] / "docs" / "performance.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    python scripts/benchmark_families.py (.+)$", page, re.MULTILINE)
+    for command in commands:
+        benchmark_families.main(command.split())
+    assert len(commands) >= 9
+    kinds = [config.quantize.kind for chosen in asked for config in chosen.values()]
+    assert {"none", "int8", "fp8", "nf4", "llm-int8"} == set(kinds)
+    assert {config.gradient_checkpointing for chosen in asked for config in chosen.values()} == {False, True}
 
 
 def test_operations_are_those_of_a_step_that_leaves_the_base_frozen() -> None:
