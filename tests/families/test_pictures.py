@@ -47,7 +47,7 @@ def ours(base: Path, folder: Path) -> npt.NDArray[np.float32]:
     """Our renderer's picture (TALL, SIDE, 3) in [0, 1]."""
     sampling = Sampling(steps=STEPS, guidance_scale=3.0, width=SIDE, height=TALL)
     (image,) = Renderer(str(base), folder, "cpu").render([RenderJob(PROMPT, NEGATIVE, SEED)], sampling)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(np.asarray(image, np.float32) / 255, np.float32)
 
 
 @pytest.mark.parametrize("name", ["flux2-klein", "z-image"])
