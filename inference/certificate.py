@@ -15,7 +15,7 @@ from inference import prompt_following, ways
 from inference.bleed import bleed
 from inference.certificate_page import page
 from inference.examination import Examined, candidate_yield, examine_shot, passing
-from inference.material import Selfies, Shot, load_renders, load_selfies, load_shots
+from inference.material import Selfies, Shot, check_reporter, load_renders, load_selfies, load_shots
 from inference.prompt_following import follow
 from likeness import __version__, files
 from likeness.adapter_file import read_info, weights_sha256
@@ -68,9 +68,10 @@ def certify(
     """
     settings = settings or CertificateSettings()
     person.require_consent()
+    recogniser = embedder(settings.recogniser)
+    check_reporter(adapter, recogniser)
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
     renders = [index for _, index in load_renders(person, adapter)]
-    recogniser = embedder(settings.recogniser)
     examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser, selfies.chose)
     panel = Panel(examiner.reference, cohort(settings.photos_of_others, but=person.name), examiner.finder, recogniser)
     impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]

@@ -25,7 +25,7 @@ QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8
 RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
 VARIANT_HELP = (
     "A distilled relative of the base, in its place or stacked beneath the adapter: a name, a base's folder or Hub id, or a "
-    "YAML file; docs/families.md lists them."
+    "YAML file; docs/rendering.md lists them."
 )
 
 

@@ -13,6 +13,7 @@ from inference.index import INDEX, Index, read_index, read_json
 from likeness import files
 from likeness.adapter_file import read_info, weights_sha256
 from likeness.errors import LikenessError
+from likeness.faces import FaceEmbedder
 from likeness.faces.arrays import Pixels
 from likeness.images import load_photo
 from likeness.person import Person
@@ -66,6 +67,14 @@ def load_selfies(person: Person, adapter: Path) -> Selfies:
     untrained = set(info.held_out)
     held_out = frozenset(n for n, found in splits.items() if found == {"held-out"} or digests[n] in untrained)
     return Selfies(photos, held_out - chose, chose)
+
+
+def check_reporter(adapter: Path, recogniser: FaceEmbedder) -> None:
+    """Raises LikenessError where the recogniser that is to report has had a say in the adapter's training."""
+    info = read_info(adapter)
+    if info is not None and info.trained_by == recogniser.id:
+        what = f"this adapter was trained to be like the person in the eyes of {recogniser.id}, which must not report on it"
+        raise LikenessError(what, "Report by another one: --recogniser dlib", adapter)
 
 
 def _portraits(person: Person, width: int) -> Iterator[tuple[str, str, str]]:

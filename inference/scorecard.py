@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from inference.examination import Examined, examine
-from inference.material import load_selfies
+from inference.material import check_reporter, load_selfies
 from inference.prompts import compose
 from inference.renderer import Renderer, RenderJob, Sampling
 from inference.styles import find_style
@@ -66,11 +66,12 @@ class Scorecard:
         faces: as `likeness.faces.scorer.Reading` has them.  rank_1: share liker to the person than to anybody of the cohort.
         yield: share that passes the strict gates.
 
-        Raises LikenessError for an adapter made elsewhere, or when there are too few photographs.
+        Raises LikenessError for an adapter made elsewhere or trained by this recogniser, or when there are too few photographs.
         """
         info = read_info(adapter)
         if info is None:
             raise LikenessError("this adapter was made elsewhere: what it was trained on is not known", path=adapter)
+        check_reporter(adapter, self._embedder)
         if not set(judging) <= set(info.held_out):
             raise LikenessError("the adapter was trained on photographs that are to judge it", path=adapter)
         examiner = self._examiner(person, adapter, frozenset(judging), frozenset(info.held_out))

@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.examination import Examined, examine_shot
 from inference.index import Index
-from inference.material import load_renders, load_selfies, load_shots
+from inference.material import check_reporter, load_renders, load_selfies, load_shots
 from likeness.faces import FaceEmbedder, FaceFinder
 from likeness.faces.arrays import Floats
 from likeness.faces.drift import MEASURES, OwnLooks
@@ -64,6 +64,7 @@ def measure(
     Raises LikenessError without consent, headshots, or the portraits that the adapter was trained on.
     """
     person.require_consent()
+    check_reporter(adapter, recogniser)
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
     examiner = Examiner(selfies.photos, selfies.held_out, finder, recogniser, selfies.chose)
     impostors = [
@@ -104,6 +105,7 @@ def _values(examined: Sequence[Examined], looks: OwnLooks, genuine: Sequence[Map
         "rejected": float(np.mean([bool(_why(item.failures)) for item in examined])),
         # A picture without a face is like nobody: leaving it out would make failures flatter.
         "likeness": float(np.mean([item.findings.likeness if item.findings else 0.0 for item in examined])),
+        "copied": float(np.mean([item.findings is not None and item.findings.copied for item in examined])),
         "lightened": float(np.mean(lighter)) if lighter else math.nan,
         **{name: shifts.get(name, math.nan) for name in ("lightness", "hue", "texture", "grey")},
         "shape": _root_mean_square([shifts[name] / drifts[name].spread for name in _SHAPE if name in shifts]),

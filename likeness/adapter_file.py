@@ -62,6 +62,8 @@ class AdapterInfo(Settings):
     held_out: list[str] = []
     """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them. Only beside the
     weights: it concerns nobody that they are given to."""
+    trained_by: str | None = None
+    """The id of the recogniser whose say trained it (identity loss), which must not report; None: none had any."""
     selection: Selection | None = None
     """Which checkpoint this is; None: the last, for nothing else was asked. Like ``held_out`` only beside the weights."""
 

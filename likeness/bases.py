@@ -89,6 +89,8 @@ class Needs(Settings):
     """Trained parameters of the recipe."""
     step: dict[str, int]
     """Bytes that one training step with one picture needs beyond the weights, by "<px>" or "<px> checkpointed"."""
+    full_step: dict[str, int]
+    """The same of full fine-tuning (method=dreambooth)."""
     drawing: dict[str, int]
     """Bytes that one denoising step with guidance needs beyond the weights, by "<px>"; in bf16, as the two below."""
     encoding: dict[str, int]
@@ -106,6 +108,17 @@ class Needs(Settings):
         encoding = self.text_encoders[precision] + 2 * self.encoding[str(px)]
         steps = self._weights(precision) + 4 * 4 * self.lora
         steps += max(self.step[f"{px}{' checkpointed' * checkpointed}"], 2 * self.decoding[str(px)])
+        return _with_overhead(self.vae + max(encoding, steps))
+
+    def full_training(self, px: int, spare: bool) -> float:
+        """GiB to train the whole denoiser with one picture a step and gradient checkpointing.
+
+        Of each parameter there are in float32 itself, its gradient, AdamW's two moments and the running average, and in
+        bf16 the frozen base of the prior. `spare`: the moments in 8 bits (adamw8bit), no average and no prior.
+        """
+        encoding = self.text_encoders["bf16"] + 2 * self.encoding[str(px)]
+        steps = (4 + 4 + 2 if spare else 4 + 4 + 8 + 4 + 2) * (self.denoiser["bf16"] // 2)
+        steps += max(self.full_step[f"{px} checkpointed"], 2 * self.decoding[str(px)])
         return _with_overhead(self.vae + max(encoding, steps))
 
     def rendering(self, px: int, precision: Precision, offload: bool = False) -> float:

@@ -24,6 +24,7 @@ TRAINING: tuple[tuple[Precision, bool], ...] = (
     ("int8", True),
     ("nf4", True),
 )
+FULL = {"by default": False, "spare": True}
 DRAWING: tuple[tuple[Precision, bool], ...] = (("bf16", False), ("int8", False), ("nf4", False), ("bf16", True))
 
 
@@ -37,6 +38,15 @@ def training_table(plans: dict[str, Needs], px: int) -> str:
         rows.append([name, *(f"{size:.1f}" for size in ways.values()), *(_first(ways, card) for card in CARDS)])
     heads = [f"{precision}{', checkpointed' * kept}" for precision, kept in TRAINING]
     return _table([f"LoRA at {px} px", *heads, *(f"{card} GB" for card in CARDS)], rows)
+
+
+def full_table(plans: dict[str, Needs], px: int) -> str:
+    """GiB to train the whole denoiser, and the roomiest way that fits each card."""
+    rows = []
+    for name, plan in plans.items():
+        ways = {way: plan.full_training(px, spare) for way, spare in FULL.items()}
+        rows.append([name, *(f"{size:.1f}" for size in ways.values()), *(_first(ways, card) for card in CARDS)])
+    return _table([f"DreamBooth at {px} px", *FULL, *(f"{card} GB" for card in CARDS)], rows)
 
 
 def drawing_table(plans: dict[str, Needs], px: int) -> str:
@@ -82,14 +92,15 @@ def main() -> None:
         plans[base.name] = compute(base)
     values = {name: plan.model_dump(mode="json") for name, plan in plans.items()}
     if options.write:
-        known = needs() | plans
+        # What is there may be of an older form; it is read only for what was not computed anew.
+        known = plans if len(plans) == len(known_bases()) else needs() | plans
         kept = {base.name: known[base.name].model_dump(mode="json") for base in known_bases()}
         files.write_json(resources.assets() / "bases" / PLAN, kept)
     if options.json:
         print(json.dumps(values, indent=1))
         return
     tables = [size_table(bases, plans)]
-    tables += [table(plans, px) for table in (training_table, drawing_table) for px in SIDES]
+    tables += [table(plans, px) for table in (training_table, full_table, drawing_table) for px in SIDES]
     print("\n\n".join(tables))
 
 

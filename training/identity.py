@@ -68,6 +68,7 @@ class IdentityLoss:
     def __init__(self, settings: IdentitySettings, family: Family, network: WorldRecogniser, target: Tensor) -> None:
         """``family``: with its VAE. ``target`` (dim,): a unit vector of ``network``'s."""
         self._settings, self._family, self._network, self._target = settings, family, network, target
+        self.recogniser = network.settings.id
 
     def add(self, cost: Losses, prediction: Tensor, noisy: Tensor, timesteps: Tensor, points: Tensor) -> Losses:
         """The losses with the term of the person's P samples in ``total``; ``points`` (P, 5, 2) in px, NaN where unknown."""

@@ -196,9 +196,10 @@ class Loop:
         gather = self.accelerator.gather
         mean = gather(total[None]).mean()
         if not torch.isfinite(mean):
+            compiled = "leave out compile, " if self.config.compile else ""
             raise LikenessError(
                 f"the loss is no longer a number at step {self.done + 1}",
-                "Lower optim.lr, or use mixed_precision bf16 or fp32; the last checkpoint is whole",
+                f"Lower optim.lr, {compiled}or use mixed_precision bf16 or fp32; the last checkpoint is whole",
             )
         self.meter.add(mean, gather(person), gather(prior) if len(prior) else prior, gather(timesteps))
 

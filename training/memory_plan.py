@@ -16,7 +16,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -147,7 +147,7 @@ def _attention(
 
 
 def compute(base: KnownBase) -> Needs:
-    """All numbers of a base, for the LoRA of its recipe. Takes a minute at most, and little memory."""
+    """All numbers of a base, for the LoRA of its recipe and for its whole denoiser. Takes a minute at most, and little memory."""
     with torch.device("meta"):
         encoders = {n: part.build() for n, part in base.parts.items() if n.startswith("text_encoder")}
     family = on_meta(base)
@@ -156,7 +156,8 @@ def compute(base: KnownBase) -> Needs:
     # With guidance, the picture is drawn with and without the prompt: in one batch by most pipelines.
     passes = {name: {str(px): _alive(run(px)) for px in SIDES} for name, run in _passes(family, base).items()}
     offloaded, largest = _offloaded(denoiser), max(_leaf(m) for part in encoders.values() for m in part.modules())
-    step, lora = _steps(family, base)
+    step, lora = _steps(family, base, "lora")
+    full, _ = _steps(on_meta(base), base, "dreambooth")
     return Needs(
         parameters=parameters,
         denoiser=_weights([denoiser]),
@@ -167,6 +168,7 @@ def compute(base: KnownBase) -> Needs:
         offloaded_text=2 * 2 * largest,
         lora=lora,
         step=step,
+        full_step=full,
         **passes,
     )
 
@@ -200,10 +202,10 @@ def _alive(run: Callable[[], Any]) -> int:
     return alive.most
 
 
-def _steps(family: Family, base: KnownBase) -> tuple[dict[str, int], int]:
+def _steps(family: Family, base: KnownBase, method: Literal["lora", "dreambooth"]) -> tuple[dict[str, int], int]:
     """What training steps need beyond the weights and what belongs to them, and the parameters that are trained."""
     config = TrainConfig.load(resources.configs() / base.recipe, ["person=nobody"])
-    model = make_trainable(family, "lora", config.lora, config.dreambooth, 0, torch.bfloat16, False)
+    model = make_trainable(family, method, config.lora, config.dreambooth, 0, torch.bfloat16, False)
     denoiser: Any = family.denoiser
     needed = {}
     for name in ("", " checkpointed"):

@@ -168,6 +168,7 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, selection: Select
         data_digest=parts.data_digest,
         glasses=parts.glasses,
         held_out=parts.held_out,
+        trained_by=None if parts.identity is None else parts.identity.recogniser,
         selection=selection,
         resolution=parts.resolution,
         versions={name: version(name) for name in packages},

@@ -24,7 +24,8 @@ class SelectionSettings(Settings):
     every: int | None = Field(None, ge=1)
     """Steps from one candidate to the next; none means at the checkpoints. The last step always is one."""
     recogniser: str = SELECTING
-    """The one that chooses: a name or a manifest's path. Never the one that a certificate reports with."""
+    """The one that chooses: a name or a manifest's path. Better not the one that reports: where there is one only, it reports by
+    the held-out selfies that did not choose."""
     share: float = Field(0.5, gt=0, lt=1)
     """Of the held-out selfies that choose; the others are left for the report. At least one each."""
     prompts: list[str] = Field(

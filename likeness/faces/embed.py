@@ -14,7 +14,8 @@ from likeness.resources import assets
 SELECTING = "dlib"
 """The recogniser that checkpoints, candidates and recipes are chosen by, unless a setting names another."""
 REPORTING = "dlib"
-"""The one that likeness is reported with. While there is one only, it reports by photographs that chose nothing."""
+"""The one that likeness is reported with. The other that ships knows drawn people only, so that of photographs one recogniser
+selects and reports: then by selfies that chose nothing, and the certificate says so."""
 
 _NOSE_BASE = 2
 # dlib's five points: the outer and inner corner of the eye on the picture's right, of the one on its left, nose base.

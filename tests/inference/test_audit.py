@@ -27,7 +27,7 @@ from tests import photos, plants
 from tests.inference.people import draw, make_person
 
 TONES = ("dark", "light")
-VALUES = ("rejected", "yield", "likeness", "lightened", "lightness", "hue", "shape", "texture", "grey")
+VALUES = ("rejected", "yield", "likeness", "copied", "lightened", "lightness", "hue", "shape", "texture", "grey")
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """An adapter's numbers are those of its pictures, which are given here instead of drawn."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from inference import scorecard
+from inference import certificate, scorecard, subjects
 from inference.scorecard import Scorecard, ScorecardSettings
 from likeness import files, resources
 from likeness.adapter_file import INFO_FILE, LORA_FILE, read_info
 from likeness.errors import LikenessError
+from likeness.faces import FaceFinder, embedder
 from likeness.person import Person
 from tests import photos
 from tests.inference.people import make_person
@@ -65,6 +67,24 @@ def test_means_are_over_all_pictures_also_those_without_a_face(person: Person, m
     assert 0.4 < found["likeness"] < 0.75
     assert found["copying"] == pytest.approx(0.2, abs=0.03)
     assert card.measure(person, adapter, judging) == found
+
+
+def test_the_recogniser_that_trained_does_not_report(person: Person) -> None:
+    """Neither in a scorecard, nor in a certificate, nor in an audit."""
+    adapter, recogniser = person.adapters / "first", embedder("dlib")
+    record = adapter / INFO_FILE
+    before = record.read_text(encoding="utf-8")
+    files.write_json(record, json.loads(before) | {"trained_by": recogniser.id})
+    try:
+        for report in (
+            lambda: Scorecard(ScorecardSettings()).measure(person, adapter, []),
+            lambda: certificate.certify(person, adapter),
+            lambda: subjects.measure(person, adapter, FaceFinder(), recogniser, {}),
+        ):
+            with pytest.raises(LikenessError, match="trained to be like the person in the eyes of dlib-resnet-v1"):
+                report()
+    finally:
+        record.write_text(before, encoding="utf-8")
 
 
 def test_who_was_trained_on_does_not_judge(person: Person) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from likeness import randomness
+from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
 from likeness.faces.world import WorldRecogniser, WorldSettings, align
 from likeness.families import DiscreteSchedule, load_family
@@ -120,6 +121,9 @@ def test_a_run_trains_with_it_and_goes_on_exactly(
     runs = {name: [line["loss"] for line in metrics(person, name)] for name in ("run", "straight", "without")}
     assert runs["run"] == runs["straight"]
     assert all(one > other for one, other in zip(runs["run"], runs["without"], strict=True))
+    infos = {name: read_info(person.adapters / name) for name in ("run", "without")}
+    told = {name: info.trained_by for name, info in infos.items() if info is not None}
+    assert told == {"run": recogniser().settings.id, "without": None}
 
 
 def test_who_trains_does_not_select(v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

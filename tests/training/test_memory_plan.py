@@ -121,6 +121,9 @@ def test_every_known_base_is_planned() -> None:
     for base in known_bases():
         plan, px = plans[base.name], base.resolution
         assert plan.training(px, "nf4", True) <= plan.training(px, "bf16", True) <= plan.training(px, "bf16", False)
+        # Ten bytes of every parameter at the least, where a LoRA keeps two of most.
+        assert 10 * plan.denoiser["bf16"] / 2 / 2**30 < plan.full_training(px, True) < plan.full_training(px, False)
+        assert plan.training(px, "bf16", True) < plan.full_training(px, True)
         assert plan.rendering(px, "nf4") < plan.rendering(px, "int8") < plan.rendering(px, "bf16")
         assert plan.rendering(px, "bf16", offload=True) < plan.rendering(px, "bf16")
 
@@ -130,6 +133,6 @@ def test_the_plan_that_is_kept_is_that_of_this_code() -> None:
     (base,) = (base for base in known_bases() if base.name == "stable-diffusion-1.5")
     kept, anew = needs()[base.name], compute(base)
     assert anew.parameters == kept.parameters and anew.denoiser == kept.denoiser and anew.lora == kept.lora
-    for name in ("step", "drawing", "encoding", "decoding"):
+    for name in ("step", "full_step", "drawing", "encoding", "decoding"):
         # Other releases of diffusers may write a block a little differently.
         assert getattr(anew, name) == pytest.approx(getattr(kept, name), rel=0.1)
