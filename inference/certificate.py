@@ -82,7 +82,7 @@ def certify(
         followed.append(follow(shot, examiner.finder))
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
-    report |= _measured(examined, examiner, panel, accepts, settings.seed)
+    report |= _measured(examined, [_noise(shot) for shot in shots], examiner, panel, accepts, settings.seed)
     report["chosen_by"] = sorted({Path(str(shot.record["assessment"]["recogniser"])).name for shot in shots})
     info = read_info(adapter)
     report["checkpoint_chosen_by"] = info.selection.recogniser if info and info.selection else None
@@ -133,10 +133,21 @@ def _about(
     }
 
 
+def _noise(shot: Shot) -> object:
+    """What a picture begins with: those of one seed have one pose, whatever the style, and are not independent of each other."""
+    return shot.record.get("seed", shot.path)
+
+
 def _measured(
-    examined: Sequence[Examined], examiner: Examiner, panel: Panel, accepts: Threshold, seed: int
+    examined: Sequence[Examined],
+    noises: Sequence[object],
+    examiner: Examiner,
+    panel: Panel,
+    accepts: Threshold,
+    seed: int,
 ) -> dict[str, Any]:
     found = [item.findings for item in examined if item.findings is not None]
+    of_found = [noise for item, noise in zip(examined, noises, strict=True) if item.findings is not None]
     total = len(examined)
     # A picture without a face is like nobody: leaving it out would make failures flatter.
     likeness = [item.findings.likeness if item.findings else 0.0 for item in examined]
@@ -146,7 +157,7 @@ def _measured(
     return {
         "pictures": total,
         "with_face": len(found),
-        "likeness": {"mean": float(np.mean(likeness)), "interval_95": _interval(likeness, seed, "likeness")},
+        "likeness": {"mean": float(np.mean(likeness)), "interval_95": _interval(likeness, noises, seed, "likeness")},
         "cohort": {"rank": score.rank, "people": 1 + len(panel.others), "nearest_to_the_person": score.rank_1},
         "verification": asdict(accepts)
         | {
@@ -154,18 +165,18 @@ def _measured(
             "accepted": accepted / total,
             "accepted_interval_95": asdict(share_interval(accepted, total)),
         },
-        "copying": _copying(found, seed),
+        "copying": _copying(found, of_found, seed),
         "drift": {name: _drift_record(name, drift) for name, drift in drifts.items()},
         "marks_on_selfies": len(examiner.looks.marks.places),
         "checks": passing(examined),
     }
 
 
-def _copying(found: Sequence[Findings], seed: int) -> dict[str, Any]:
+def _copying(found: Sequence[Findings], noises: Sequence[object], seed: int) -> dict[str, Any]:
     scores = [item.copy_score for item in found]
     return {
         "score": float(np.mean(scores)) if scores else None,
-        "interval_95": _interval(scores, seed, "copying"),
+        "interval_95": _interval(scores, noises, seed, "copying"),
         "copies": sum(item.copied for item in found),
         "backgrounds": sum(item.setting_copied for item in found),
         "limits": {"score": COPIED_FACE, "pixels": COPIED_PIXELS, "setting": COPIED_SETTING},
@@ -200,8 +211,8 @@ def _each(shot: Shot, item: Examined, followed: dict[str, Followed]) -> dict[str
     }
 
 
-def _interval(values: Sequence[float], seed: int, stream: str) -> dict[str, float] | None:
-    interval = mean_interval(values, seed, stream)
+def _interval(values: Sequence[float], noises: Sequence[object], seed: int, stream: str) -> dict[str, float] | None:
+    interval = mean_interval(values, seed, stream, noises)
     return None if interval is None else asdict(interval)
 
 

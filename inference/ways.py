@@ -48,16 +48,19 @@ def compare(shots: Sequence[Shot], examined: Sequence[Examined], seed: int) -> l
         scores = [likeness[place] for place in places]
         found = [item.findings for place in places if (item := examined[place]).findings is not None]
         pairs = [(_drawn(shots[place]), likeness[place]) for place in places] if way != first else []
-        rises = [value - of_first[key] for key, value in pairs if key in of_first]
+        pairs = [(key, value - of_first[key]) for key, value in pairs if key in of_first]
+        rises, noises = [rise for _, rise in pairs], [key[2] for key, _ in pairs]
         rows.append(
             {
                 "way": way,
                 "pictures": len(places),
-                "likeness": _mean(scores, seed, way),
+                "likeness": _mean(scores, [shots[place].record.get("seed") for place in places], seed, way),
                 "copying": float(np.mean([one.copy_score for one in found])) if found else None,
                 "copies": sum(one.copied for one in found),
                 "checks": passing([examined[place] for place in places]),
-                "against_first": _mean(rises, seed, f"{way} against") | {"pairs": len(rises)} if rises else None,
+                "against_first": _mean(rises, noises, seed, f"{way} against") | {"pairs": len(rises)}
+                if rises
+                else None,
             }
         )
     return rows
@@ -68,6 +71,6 @@ def _drawn(shot: Shot) -> tuple[Any, Any, Any]:
     return shot.record.get("style"), shot.record.get("prompt"), shot.record.get("seed")
 
 
-def _mean(values: Sequence[float], seed: int, stream: str) -> dict[str, Any]:
-    interval = mean_interval(values, seed, stream)
+def _mean(values: Sequence[float], noises: Sequence[Any], seed: int, stream: str) -> dict[str, Any]:
+    interval = mean_interval(values, seed, stream, noises)  # pictures of one seed hang together
     return {"mean": float(np.mean(values)), "interval_95": asdict(interval) if interval else None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,18 +22,26 @@ class Interval:
     high: float
 
 
-def mean_interval(values: Sequence[float], seed: int, stream: str, draws: int = 4000) -> Interval | None:
-    """95% interval of the mean of independent values; None with fewer than two.
+def mean_interval(
+    values: Sequence[float], seed: int, stream: str, together: Sequence[Hashable] | None = None, draws: int = 4000
+) -> Interval | None:
+    """95% interval of the mean of values; None with fewer than two, or with fewer than two that are independent.
+
+    `together`: what each value hangs together with others by, such as the seed of a picture; None: all are independent. Those of
+    one kind are drawn together (the cluster bootstrap, Davison & Hinkley 1997, section 3.8).
 
     Bootstrap percentiles (Efron & Tibshirani 1993, chapter 13), drawn from `likeness.randomness` by (seed, stream): the same
     values give the same interval. With few values it is somewhat too narrow: of normal ones it held the mean in 88% of
     cases at 8 values, and in 92% at 20.
     """
-    if len(values) < 2:
+    groups: dict[Hashable, list[float]] = {}
+    for value, kind in zip(values, range(len(values)) if together is None else together, strict=True):
+        groups.setdefault(kind, []).append(value)
+    if len(groups) < 2:
         return None
-    array = np.asarray(values, np.float64)
-    picks = randomness.rng(seed, "bootstrap", stream).integers(len(array), size=(draws, len(array)))
-    low, high = np.quantile(array[picks].mean(axis=1), [0.025, 0.975])
+    sums, counts = np.array([[math.fsum(group), len(group)] for group in groups.values()]).T
+    picks = randomness.rng(seed, "bootstrap", stream).integers(len(groups), size=(draws, len(groups)))
+    low, high = np.quantile(sums[picks].sum(axis=1) / counts[picks].sum(axis=1), [0.025, 0.975])
     return Interval(float(low), float(high))
 
 

@@ -28,6 +28,20 @@ def test_the_interval_follows_shifts_and_scales_and_is_drawn_by_the_seed():
     assert mean_interval([1.0], 0, "x") is None
 
 
+def test_values_that_hang_together_make_the_interval_wider():
+    """20 seeds of four styles each, which share their seed's value: with the seeds told, the interval holds the mean."""
+    draw, kinds = np.random.default_rng(1), np.repeat(np.arange(20), 4).tolist()
+    held = {"told": [], "not told": []}
+    for number in range(200):
+        values = (3 + np.repeat(draw.normal(0, 2, 20), 4) + draw.normal(0, 0.3, 80)).tolist()
+        for name, together in (("told", kinds), ("not told", None)):
+            interval = mean_interval(values, number, "test", together, draws=300)
+            assert interval is not None
+            held[name].append(interval.low <= 3 <= interval.high)
+    assert np.mean(held["told"]) >= 0.87 and np.mean(held["not told"]) <= 0.75
+    assert mean_interval([1.0, 2.0, 3.0], 0, "x", ["a", "a", "a"]) is None
+
+
 def test_the_interval_of_a_share_is_wilsons():
     """Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
     for (count, total), expected in {
