@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from likeness import randomness
 from likeness.settings import Settings
 from training.crops import Crop, Shape
+from training.variety import PhotosBy
 
 
 def _listed(value: Any) -> Any:
@@ -37,8 +38,11 @@ class DataSettings(Settings):
     shape: Annotated[list[Shape], BeforeValidator(_listed), Field(min_length=1)] = ["square"]
     """Of the portraits, or a list of shapes: "portrait" is 4:5. Square is what most bases were trained on first."""
     photos: int | None = Field(None, ge=1)
-    """At most so many selfies, drawn from those that are not held out; none means all. To compare numbers of them: three are
+    """At most so many selfies of those that are not held out; none means all. To compare numbers of them: three are
     among the five, and five among the eight. The others report as held-out ones do."""
+    photos_by: PhotosBy = "drawn"
+    """Which these are: "varied", those that differ most in pose and light, "alike", those that differ least, or "drawn", any, so that
+    a comparison of numbers says what the number does. Which are held out does not depend on it."""
     crops: list[Crop] = Field(["full", "shoulders", "close"], min_length=1)
     flip: bool = False
     """Train on mirrored portraits as well. Off, because faces are not symmetric: a parting, a mole, a crooked smile would
@@ -48,6 +52,12 @@ class DataSettings(Settings):
     which guidance then subtracts."""
     sample_posterior: bool = True
     """Sample the VAE's posterior anew in every slot, instead of taking its mean."""
+
+    @model_validator(mode="after")
+    def _chooses_from_more(self) -> DataSettings:
+        if self.photos_by != "drawn" and self.photos is None:
+            raise ValueError(f"data.photos, how many selfies, with data.photos_by {self.photos_by}")
+        return self
 
     def buckets(self, own: int) -> list[tuple[int, Shape]]:
         """Every (resolution, shape) once, in order; ``own`` is the base's resolution."""

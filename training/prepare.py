@@ -29,11 +29,12 @@ from training.crops import Frame, Shape, frames, portrait_size
 from training.intake import check_files
 from training.intake_photo import PhotoVerdict
 from training.intake_settings import IntakeSettings
+from training.variety import TRAITS, read_traits
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_RECIPE = 3  # raise it when the same photographs would be prepared differently
+_RECIPE = 4  # raise it when the same photographs would be prepared differently
 _NOTE = "recipe.json"
 _ENOUGH_TO_HOLD_OUT = 5
 
@@ -87,7 +88,7 @@ def prepare(
 def load_portraits(person: Person, resolution: int, shape: Shape = "square") -> "Dataset":
     """The prepared portraits: image (RGB) and mask (L, how much each pixel is face) of that width in pixels, caption (with
     "{subject}"), photo (file name), digest (SHA-256 of the photograph), crop ("full", "shoulders" or "close"),
-    original_width and original_height (px before it was scaled) and split ("train" or "held-out").
+    original_width and original_height (px before it was scaled), split ("train" or "held-out"), and the photograph's TRAITS.
 
     Raises LikenessError when they have not been made.
     """
@@ -106,12 +107,6 @@ def choose_held_out(digests: Sequence[str], share: float, seed: int) -> set[str]
         return set()
     draws = sorted(set(digests), key=lambda digest: (randomness.uniform(seed, "held-out", digest), digest))
     return set(draws[: max(1, round(share * len(draws)))])
-
-
-def choose_photos(digests: Sequence[str], count: int) -> set[str]:
-    """`count` of the photographs (all, where they are fewer): by their own draws, so that fewer are among more."""
-    draws = sorted(set(digests), key=lambda digest: (randomness.uniform(0, "photos", digest), digest))
-    return set(draws[:count])
 
 
 def _folder(person: Person, resolution: int, shape: Shape) -> Path:
@@ -142,7 +137,7 @@ def _portraits(
     face = photo.face
     if face is None:
         raise ValueError(f"{photo.file.name} was accepted without a face")
-    scene = Scene.of(rgb, face, bool(photo.glasses))
+    scene, traits = Scene.of(rgb, face, bool(photo.glasses)), read_traits(rgb, face)
     person_mask = Image.fromarray((finder.person_mask(rgb) * 255).astype(np.uint8))
     width, height = portrait_size(shape, resolution)
     for frame in frames(face, picture.width, picture.height, resolution, shape):
@@ -155,6 +150,7 @@ def _portraits(
             "crop": frame.crop,
             "original_width": round(frame.width),
             "original_height": round(frame.height),
+            **traits,
         }
 
 
@@ -172,7 +168,8 @@ def _save(rows: list[dict[str, Any]], folder: Path, recipe: str) -> None:
 
     texts = {name: Value("string") for name in ("caption", "photo", "digest", "crop", "split")}
     sizes = {name: Value("int32") for name in ("original_width", "original_height")}
-    features = Features({"image": ImageFeature(mode="RGB"), "mask": ImageFeature(mode="L"), **texts, **sizes})
+    traits = {name: Value("float32") for name in TRAITS}
+    features = Features({"image": ImageFeature(mode="RGB"), "mask": ImageFeature(mode="L"), **texts, **sizes, **traits})
     with new_folder(folder) as fresh, _quiet():
         Dataset.from_list(rows, features=features).save_to_disk(str(fresh))
         write_json(fresh / _NOTE, {"recipe": recipe})

@@ -27,10 +27,11 @@ from training.evaluation import Evaluation
 from training.identity import IdentityLoss, Looker
 from training.loading import DTYPES, check_licence, free_encoders, load_base, place
 from training.model import FrozenBase, Trained, make_trainable
-from training.prepare import choose_photos, load_portraits, prepare
+from training.prepare import load_portraits, prepare
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
+from training.variety import choose_photos
 
 _SPLITS = ("train", "held-out", "left out")
 
@@ -168,7 +169,7 @@ def _rows(config: TrainConfig, person: Person, resolution: int, shape: Shape) ->
     }
     split["left out"] = []
     if config.data.photos is not None:
-        used = choose_photos([row["digest"] for row in split["train"]], config.data.photos)
+        used = choose_photos(split["train"], config.data.photos, config.data.photos_by)
         split["left out"] = [row for row in split["train"] if row["digest"] not in used]
         split["train"] = [row for row in split["train"] if row["digest"] in used]
     if not split["train"]:

@@ -13,6 +13,7 @@ from likeness.person import Consent, Person
 from tests.tiny import RESOLUTION
 from training import prepare
 from training.crops import Shape, portrait_size
+from training.variety import TRAITS
 
 SQUARE: Shape = "square"
 CROPS = ("full", "shoulders", "close")
@@ -64,6 +65,7 @@ def _row(path: Path, held_out: bool, place: int, worn: str, width: int, height: 
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     mask = np.zeros((height, width), np.uint8)
     mask[height // 4 : height // 2, width // 4 : width // 2] = 255
+    traits = randomness.rng(0, "test-traits", path.name)
     return {
         "image": image,
         "mask": Image.fromarray(mask),
@@ -74,4 +76,5 @@ def _row(path: Path, held_out: bool, place: int, worn: str, width: int, height: 
         "original_width": 2 * width // (place + 1),
         "original_height": 2 * height // (place + 1),
         "split": "held-out" if held_out else "train",
+        **{name: float(traits.normal()) for name in TRAITS},
     }

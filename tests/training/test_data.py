@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
+from likeness.errors import LikenessError
 from training.data import Batch, DataSettings, Example, Portraits, Sampler
 
 
@@ -125,3 +126,10 @@ def test_buckets_hold_what_was_asked_for_once() -> None:
     assert found == [(64, "square"), (64, "portrait"), (96, "square"), (96, "portrait")]
     assert DataSettings.parse({"shape": "portrait"}).buckets(128) == [(128, "portrait")]
     assert DataSettings.parse({"resolution": 32}).buckets(128) == [(32, "square")]
+
+
+def test_varied_or_alike_selfies_need_a_number() -> None:
+    assert DataSettings().photos_by == "drawn"
+    assert DataSettings.parse({"photos": 5, "photos_by": "varied"}).photos == 5
+    with pytest.raises(LikenessError, match=r"Expected: data\.photos, how many selfies, with data\.photos_by alike"):
+        DataSettings.parse({"photos_by": "alike"})

@@ -16,6 +16,7 @@ from training import prepare as preparation
 from training.captions import CaptionSettings, Scene, caption
 from training.crops import WIDTHS, frames
 from training.prepare import PrepareSettings, choose_held_out, load_portraits, prepare
+from training.variety import TRAITS
 
 FINDER = FaceFinder()
 
@@ -38,8 +39,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Person:
 
 def test_the_dataset_is_as_promised(prepared):
     portraits = load_portraits(prepared, 64)
-    sizes = {"original_width", "original_height"}
-    assert set(portraits.column_names) == {"image", "mask", "caption", "photo", "digest", "crop", "split"} | sizes
+    others = {"original_width", "original_height", *TRAITS}
+    assert set(portraits.column_names) == {"image", "mask", "caption", "photo", "digest", "crop", "split"} | others
     assert {row["photo"] for row in portraits} == {path.name for path in photos.selfies(photos.people()[0])[:5]}
     for row in portraits:
         assert row["image"].size == row["mask"].size == (64, 64)
@@ -48,6 +49,7 @@ def test_the_dataset_is_as_promised(prepared):
         mask = np.asarray(row["mask"])
         assert mask.max() > 250 and 0.05 < (mask > 128).mean() < 0.9
         (face,) = FINDER.find(np.asarray(row["image"].resize((256, 256))))
+        assert row["yaw"] == pytest.approx(face.yaw, abs=8), "of the photograph, whatever the crop"
         x, y = (int(v / 4) for v in face.centre)
         assert mask[y, x] > 250
 

@@ -109,15 +109,28 @@ def test_a_longer_run_is_the_same_run_gone_on_with(v_base: Path, person: Person)
         train(config(v_base, person, steps=5))
 
 
-def test_fewer_selfies_are_among_more_and_the_others_are_held_out(v_base: Path, person: Person) -> None:
+@pytest.mark.parametrize("by", ["drawn", "varied", "alike"])
+def test_fewer_selfies_are_among_more_and_the_others_are_held_out(v_base: Path, person: Person, by: str) -> None:
     """Five photographs, one held out: of the four others three, then two, are trained on."""
     seen = {}
     for count in (2, 3, 9):
-        info = read_info(train(config(v_base, person, steps=1, name=f"of-{count}", data={"photos": count})))
+        data = {"photos": count, "photos_by": by}
+        info = read_info(train(config(v_base, person, steps=1, name=f"of-{count}", data=data)))
         assert info is not None
         seen[count] = {files.sha256(path) for path in person.selfie_files()} - set(info.held_out)
     assert [len(photos) for photos in seen.values()] == [2, 3, 4]
     assert seen[2] < seen[3] < seen[9]
+    assert files.sha256(person.selfie_files()[0]) not in seen[9], "what is held out stays so"
+
+
+def test_a_run_is_not_gone_on_with_on_other_selfies(v_base: Path, person: Person) -> None:
+    before = read_info(train(config(v_base, person, steps=1, data={"photos": 2, "photos_by": "varied"})))
+    alike = {"photos": 2, "photos_by": "alike"}
+    with pytest.raises(LikenessError, match="data.photos_by changed"):
+        train(config(v_base, person, steps=2, data=alike))
+    after = read_info(train(config(v_base, person, steps=1, data=alike, checkpoint={"resume": "never"})))
+    assert before is not None and after is not None
+    assert before.held_out != after.held_out and before.data_digest != after.data_digest
 
 
 def test_a_lost_adapter_is_written_again_from_the_last_checkpoint(v_base: Path, person: Person) -> None:
