@@ -83,17 +83,11 @@ def certify(
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
     report |= _measured(examined, [_noise(shot) for shot in shots], examiner, panel, accepts, settings.seed)
-    report["chosen_by"] = sorted({Path(str(shot.record["assessment"]["recogniser"])).name for shot in shots})
-    info = read_info(adapter)
-    report["checkpoint_chosen_by"] = info.selection.recogniser if info and info.selection else None
+    report |= _choosing(adapter, shots)
     report["yield"] = candidate_yield(renders)
     report["ways"] = ways.compare(shots, examined, settings.seed)
     report["prompt"] = prompt_following.summary(followed, shots, settings.clip, settings.seed)
-    report["bleed"] = (
-        bleed(adapter, examiner, settings.bleed, settings.seed, accept_license=settings.accept_license)
-        if settings.bleed
-        else None
-    )
+    report["bleed"] = _bleed(adapter, examiner, settings)
     report["each"] = [_each(*row) for row in zip(shots, examined, followed, strict=True)]
     report["cannot_tell"] = _cannot_tell(report)
     scores = {"own": examiner.own_cosines().tolist(), "others": impostors}
@@ -130,6 +124,21 @@ def _about(
             "trained_on": [name for name in examiner.names if name not in selfies.held_out | selfies.chose],
             "without_face": examiner.faceless,
         },
+    }
+
+
+def _bleed(adapter: Path, examiner: Examiner, settings: CertificateSettings) -> list[dict[str, Any]] | None:
+    if not settings.bleed:
+        return None
+    return bleed(adapter, examiner, settings.bleed, settings.seed, accept_license=settings.accept_license)
+
+
+def _choosing(adapter: Path, shots: Sequence[Shot]) -> dict[str, Any]:
+    """By which recognisers the pictures were ranked, and the checkpoint was chosen."""
+    info = read_info(adapter)
+    return {
+        "chosen_by": sorted({Path(str(shot.record["assessment"]["recogniser"])).name for shot in shots}),
+        "checkpoint_chosen_by": info.selection.recogniser if info and info.selection else None,
     }
 
 
@@ -216,21 +225,24 @@ def _interval(values: Sequence[float], noises: Sequence[object], seed: int, stre
     return None if interval is None else asdict(interval)
 
 
+def _on_recognisers(report: dict[str, Any]) -> list[str]:
+    ranked = report["settings"]["recogniser"] in report["chosen_by"]
+    chose = report["recogniser"] == report["checkpoint_chosen_by"]
+    return [
+        words
+        for words, said in (
+            ("The recogniser that reports the likeness also ranked these pictures, which flatters them.", ranked),
+            ("The recogniser that reports the likeness also chose the checkpoint, though by other selfies.", chose),
+        )
+        if said
+    ]
+
+
 def _cannot_tell(report: dict[str, Any]) -> list[str]:
     """What the reader must not conclude, in words for the person."""
     held_out, people = len(report["selfies"]["held_out"]), report["cohort"]["people"]
-    same = report["settings"]["recogniser"] in report["chosen_by"]
     return [
-        *(
-            ["The recogniser that reports the likeness also ranked these pictures, which flatters them."]
-            if same
-            else []
-        ),
-        *(
-            ["The recogniser that reports the likeness also chose the checkpoint, though by other selfies."]
-            if report["recogniser"] == report["checkpoint_chosen_by"]
-            else []
-        ),
+        *_on_recognisers(report),
         *(
             ["Nearly every number here stands on few pictures: the intervals say how few."]
             if report["pictures"] < 20

@@ -23,10 +23,7 @@ GATE_HELP = (
 )
 QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8."
 RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
-VARIANT_HELP = (
-    "A distilled relative of the base, in its place or stacked beneath the adapter: a name, a base's folder or Hub id, or a "
-    "YAML file; docs/rendering.md lists them."
-)
+VARIANT_HELP = "A distilled relative of the base, in its place or beneath the adapter: a name, folder, Hub id or file (docs/rendering.md)."
 
 
 def register(app: typer.Typer) -> None:

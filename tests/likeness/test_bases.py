@@ -44,6 +44,7 @@ def test_what_is_needed_is_the_larger_of_what_comes_one_after_the_other() -> Non
         offloaded_text=0,
         lora=gib // 16,
         step={"512": 20 * gib, "512 checkpointed": 5 * gib},
+        full_step={"512": 20 * gib, "512 checkpointed": 5 * gib},
         drawing={"512": gib},
         encoding={"512": gib},
         decoding={"512": 2 * gib},
@@ -55,5 +56,8 @@ def test_what_is_needed_is_the_larger_of_what_comes_one_after_the_other() -> Non
     assert net(plan.training(512, "bf16", checkpointed=False)) == pytest.approx(2 + 8 + 1 + 20)
     assert net(plan.training(512, "bf16", checkpointed=True)) == pytest.approx(2 + 16 + 2)  # encoding
     assert net(plan.training(512, "nf4", checkpointed=True)) == pytest.approx(2 + 2 + 1 + 1 + 5)
+    # 4 * 2**30 parameters in the denoiser, of 22 or of 10 bytes each.
+    assert net(plan.full_training(512, spare=False)) == pytest.approx(2 + 88 + 5)
+    assert net(plan.full_training(512, spare=True)) == pytest.approx(2 + 40 + 5)
     assert net(plan.rendering(512, "bf16")) == pytest.approx(8 + 16 + 1 + 2)
     assert net(plan.rendering(512, "bf16", offload=True)) == pytest.approx(1 + 3 + 1)
