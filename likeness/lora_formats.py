@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
+from likeness import lora_peft
 from likeness.errors import LikenessError
 from likeness.families import Family, family_of
 from likeness.quiet import quiet
@@ -28,9 +29,11 @@ MAGNITUDE, DORA_SCALE = "lora_magnitude_vector", "dora_scale"
 def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     """{"unet": {"mid_block….lora_A.weight": tensor, …}, …}: a LoRA file of any format in peft's names.
 
-    With alpha = rank, hence scale 1. Raises LikenessError when a tensor belongs to no part of the pipeline.
+    With alpha = rank, hence scale 1. Raises LikenessError when a tensor belongs to no part of the pipeline, and when a
+    file of peft's own comes without its configuration or is no LoRA.
     """
     raw, metadata = read_tensors(path)
+    raw = _of_peft(pipeline, raw, path)
     raw = _own_names(raw, family_of(type(pipeline).__name__))
     try:
         with quiet():
@@ -66,6 +69,24 @@ def file_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> by
     text = json.dumps(own | header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def _of_peft(pipeline: Any, raw: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """What `PeftModel.save_pretrained` wrote, with its strength multiplied into B and in diffusers' names.
+
+    Other files stay as they are, also those that only begin their names as peft does: of a model in its publisher's
+    layout, saved without a configuration, diffusers knows the names and takes alpha to be the rank.
+    """
+    if not any(key.startswith(lora_peft.PREFIX) for key in raw):
+        return raw
+    named = {key.removeprefix(lora_peft.PREFIX): tensor for key, tensor in raw.items()}
+    folder = family_of(type(pipeline).__name__).denoiser_folder
+    modules = {name for name, _ in getattr(pipeline, folder).named_modules() if name}
+    known = any(name.rsplit(".", parts)[0] in modules for name in named for parts in (1, 2))
+    if not known and not lora_peft.has_config(path):
+        return raw
+    prefix = f"{folder}." if known else lora_peft.PREFIX
+    return {f"{prefix}{key}": t for key, t in _fold_metadata(named, lora_peft.settings(path)).items()}
 
 
 def _own_names(raw: Mapping[str, Tensor], family: type[Family]) -> dict[str, Tensor]:
