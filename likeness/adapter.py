@@ -83,10 +83,11 @@ def inject(
         part.requires_grad_(False)
     targets = {family.denoiser_folder: family.lora_targets(settings.targets)}
     if settings.text_encoder:
-        if not family.text_lora_targets():
+        texts = family.text_lora_targets()
+        if not texts:
             what = f"pipelines of {family.name} load no LoRA of a text encoder: it would be ignored"
             raise LikenessError(what, "Set lora.text_encoder to false")
-        targets |= {folder: family.text_lora_targets() for folder in family.text_encoders}
+        targets |= texts
     words = add_words(family, pivotal, seed) if pivotal and pivotal.tokens else {}
     for folder, names in targets.items():
         module: Any = _trainable_modules(family)[folder]

@@ -97,7 +97,9 @@ def _own_names(raw: Mapping[str, Tensor], family: type[Family]) -> dict[str, Ten
     for key, tensor in raw.items():
         for ours, theirs in (family.comfyui_modules or {}).items():
             key = key.replace(f"{theirs}.", f"{family.denoiser_folder}.{ours}.")
-        named[key.replace(DORA_SCALE, MAGNITUDE)] = tensor
+        if DORA_SCALE in key:
+            key = f"{key.replace(DORA_SCALE, MAGNITUDE)}{_full(key)}"
+        named[key] = tensor
     return named
 
 
@@ -122,7 +124,7 @@ def _one_by_one(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, dic
         named = _peft_names(folder, part, {key.removeprefix(f"{folder}."): t for key, t in kept.items()})
         places = [key.partition(".lora_A")[0] for key in named if ".lora_A" in key]
         if len(places) == 1:
-            name = f"{places[0]}.{MAGNITUDE}{'.weight' * folder.startswith('text_encoder')}"
+            name = f"{places[0]}.{MAGNITUDE}{_full(folder)}"
             magnitudes.setdefault(folder, {})[name] = _magnitude(part, name, scale)
         else:  # one matrix there is several here
             lost += own
@@ -200,6 +202,11 @@ def _peft_names(folder: str, module: nn.Module, tensors: dict[str, Tensor]) -> d
         # Newer transformers flattened CLIPTextModel; LoRA files keep the level that is gone.
         tensors = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
     return {key: _magnitude(module, key, tensor) for key, tensor in tensors.items()}
+
+
+def _full(place: str) -> str:
+    """What ends a magnitude's name: transformers finds it only under its full one."""
+    return ".weight" if place.startswith("text_encoder") else ""
 
 
 def _magnitude(module: nn.Module, key: str, tensor: Tensor) -> Tensor:

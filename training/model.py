@@ -43,7 +43,7 @@ class DreamboothSettings(Settings):
 
 
 class Trained(nn.Module):
-    """The denoiser, with the text encoders where they learn too."""
+    """The denoiser, with those text encoders that learn too."""
 
     def __init__(self, family: Family, trains_text: bool, dtype: torch.dtype) -> None:
         """``dtype``: what the denoiser's frozen weights are in."""
@@ -51,7 +51,9 @@ class Trained(nn.Module):
         self.family = family
         self.dtype = dtype
         self.denoiser = family.denoiser
-        self.text_encoders = nn.ModuleDict(family.text_encoders if trains_text else {})
+        # Not those that stand still: in training mode T5 would drop out.
+        learning = {f: e for f, e in family.text_encoders.items() if any(p.requires_grad for p in e.parameters())}
+        self.text_encoders = nn.ModuleDict(learning if trains_text else {})
         self.checkpoints_gradients = False
 
     def forward(

@@ -185,8 +185,8 @@ class Family(ABC):
         """Names (ends of dotted paths) of the denoiser's modules that take LoRA."""
 
     @abstractmethod
-    def text_lora_targets(self) -> list[str]:
-        """Names of the text encoders' modules that take LoRA; none where the stock pipeline loads no such LoRA."""
+    def text_lora_targets(self) -> dict[str, list[str]]:
+        """Names of the modules that take LoRA, by text encoder; empty where the stock pipeline loads no such LoRA."""
 
     def set_timesteps(self, scheduler: Any, steps: int, latents: Tensor) -> None:
         """Put a diffusers scheduler where the stock pipeline has it before drawing `latents` (B, C, h, w)."""

@@ -43,9 +43,9 @@ class FlowFamily(Family):
     def tokenizers(self) -> dict[str, Any]:
         return {"tokenizer": self.parts["tokenizer"]}
 
-    def text_lora_targets(self) -> list[str]:
-        """None: the stock pipelines load LoRA into the transformer alone."""
-        return []
+    def text_lora_targets(self) -> dict[str, list[str]]:
+        """None, for most of the stock pipelines load LoRA into the transformer alone."""
+        return {}
 
     def mu(self, tokens: int, steps: int) -> float:
         """The logarithm of the shift for a picture of so many tokens drawn in so many steps: linear in the tokens."""

@@ -16,6 +16,7 @@ from likeness.families.base import Recipe, TargetPreset
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 MLP = ["ff.net.0.proj", "ff.net.2"]
 CONVOLUTIONS = ["proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "time_emb_proj", "conv"]
+CLIP = ["q_proj", "k_proj", "v_proj", "out_proj"]
 TARGETS: dict[TargetPreset, list[str]] = {
     "attention": ATTENTION,
     "attention-mlp": ATTENTION + MLP,
@@ -93,8 +94,8 @@ class StableDiffusion(KLFamily):
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         return TARGETS[preset]
 
-    def text_lora_targets(self) -> list[str]:
-        return ["q_proj", "k_proj", "v_proj", "out_proj"]
+    def text_lora_targets(self) -> dict[str, list[str]]:
+        return dict.fromkeys(self.text_encoders, CLIP)
 
     @property
     def _unet_config(self) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from likeness.families.autoencoder import KLFamily
 from likeness.families.base import Recipe, TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.stable_diffusion import CLIP
 
 TEXT_LENGTH = 256
 """Tokens that T5 reads, the one that marks the end included."""
@@ -74,3 +75,7 @@ class StableDiffusion3(KLFamily, FlowFamily):
 
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         return ATTENTION + {"attention": [], "attention-mlp": MLP, "all": MLP + REST}[preset]
+
+    def text_lora_targets(self) -> dict[str, list[str]]:
+        """Of the two CLIPs: the stock pipeline loads none into T5."""
+        return {folder: CLIP for folder in ("text_encoder", "text_encoder_2") if folder in self.text_encoders}

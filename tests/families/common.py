@@ -31,6 +31,8 @@ STOCK: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "aura-flow": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
 }
 NAMES = list(STOCK)
+READERS = ["sd15", "sdxl", "sd35"]
+"""Whose stock pipelines load LoRA into text encoders."""
 FLOWS = [name for name in NAMES if name not in ("sd15", "sdxl")]
 
 

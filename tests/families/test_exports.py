@@ -17,7 +17,7 @@ from likeness.adapter import LoraSettings
 from likeness.errors import LikenessError
 from likeness.families import load_family
 from likeness.lora_export import export
-from tests.families.common import FLOWS, LORA, NAMES, drawn
+from tests.families.common import FLOWS, LORA, NAMES, READERS, drawn
 from tests.likeness.test_adapter import info
 from tests.likeness.test_cli import run
 
@@ -37,7 +37,7 @@ def made(bases: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         path = folder / f"{name}{'-dora' * bool(settings.get('dora'))}"
         if not path.exists():
             family = load_family(str(bases(name)))
-            text = name in UNETS
+            text = name in READERS
             adapter.inject(family, LoraSettings(rank=2, alpha=3, targets="all", text_encoder=text, **settings), seed=1)
             for key, tensor in adapter.adapter_state(family).items():
                 tensor += 0.2 * randomness.normal(tensor.shape, 5, "training", key)

@@ -10,7 +10,7 @@ from inference.renderer import Renderer, RenderJob, Sampling
 from likeness.errors import LikenessError
 from likeness.families import Family, load_family
 from likeness.person import Person
-from tests.families.common import FLOWS, NAMES, PROMPT, SIDE, config
+from tests.families.common import FLOWS, NAMES, PROMPT, READERS, SIDE, config
 from training.run import train
 
 
@@ -19,7 +19,6 @@ from training.run import train
     ("changes", "said"),
     [
         ({"objective": {"min_snr_gamma": 5}}, "min-SNR weighting has no meaning"),
-        ({"lora": {"text_encoder": True}}, "load no LoRA of a text encoder"),
         ({"data": {"resolution": SIDE + 2}}, "not a size of this base"),
     ],
 )
@@ -29,6 +28,17 @@ def test_what_a_flow_cannot_do_is_refused(
     with pytest.raises(LikenessError, match=said):
         train(config(bases(name), person, "refused", **changes))
     assert not (person.runs / "refused").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in READERS])
+def test_a_text_encoder_whose_lora_no_pipeline_loads_is_not_trained(
+    name: str, bases: Callable[[str], Path], person: Person
+) -> None:
+    with pytest.raises(LikenessError, match="load no LoRA of a text encoder"):
+        train(config(bases(name), person, "refused", lora={"text_encoder": True}))
+    assert not (person.runs / "refused").exists()
+    # Should diffusers learn it, the refusal is to go.
+    assert load_family(str(bases(name))).pipeline()._lora_loadable_modules == ["transformer"]
 
 
 @pytest.mark.parametrize("name", FLOWS)

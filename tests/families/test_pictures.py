@@ -13,9 +13,24 @@ from safetensors.torch import load_file
 
 from inference.renderer import Renderer, RenderJob, Sampling
 from likeness import adapter, randomness
+from likeness.adapter import LoraSettings
 from likeness.families import load_family
 from likeness.person import Person
-from tests.families.common import LORA, NAMES, NEGATIVE, PROMPT, SEED, SIDE, STEPS, TALL, config, drawn, latent_shape
+from tests.families.common import (
+    LORA,
+    NAMES,
+    NEGATIVE,
+    PROMPT,
+    READERS,
+    SEED,
+    SIDE,
+    STEPS,
+    TALL,
+    config,
+    drawn,
+    latent_shape,
+)
+from training.model import DreamboothSettings, make_trainable
 from training.rendering import render_latents
 from training.run import train
 
@@ -50,6 +65,55 @@ def ours(base: Path, folder: Path) -> npt.NDArray[np.float32]:
     return np.asarray(np.asarray(image, np.float32) / 255, np.float32)
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_text_encoders_that_learn_are_loaded_by_the_stock_pipeline(
+    name: str, bases: Callable[[str], Path], person: Person
+) -> None:
+    """The CLIPs alone."""
+    folder = train(config(bases(name), person, f"{name}-text", lora={"rank": 2, "alpha": 3, "text_encoder": True}))
+    stock = DiffusionPipeline.from_pretrained(bases(name))
+    stock.load_lora_weights(folder)
+    picture = drawn(stock, name, TALL)
+    state = load_file(folder / LORA)
+    clips = {key.partition(".")[0] for key in state if key.startswith("text_encoder")}
+    assert clips == {part for part in stock._lora_loadable_modules if part.startswith("text_encoder")}
+    for clip in clips:
+        assert any(tensor.any() for key, tensor in state.items() if key.startswith(f"{clip}.") and ".lora_B." in key)
+    assert np.abs(ours(bases(name), folder) - picture).max() <= 1.5 / 255
+    for clip in clips:
+        getattr(stock, clip).disable_adapters()
+    assert np.abs(drawn(stock, name, TALL) - picture).max() > 0.01
+
+
+def test_t5_stands_still_beside_clips_that_learn(bases: Callable[[str], Path]) -> None:
+    """In training mode it would drop out, so that a prompt would never read twice the same."""
+    family = load_family(str(bases("sd35")))
+    lora = LoraSettings(rank=2, text_encoder=True)
+    model = make_trainable(family, "lora", lora, DreamboothSettings(), 0, torch.bfloat16, True)
+    assert {name: encoder.training for name, encoder in family.text_encoders.items()} == {
+        "text_encoder": True,
+        "text_encoder_2": True,
+        "text_encoder_3": False,
+    }
+    read = [family.encode_text([PROMPT])["encoder_hidden_states"] for _ in range(2)]
+    assert torch.equal(*read) and read[0].requires_grad
+    assert len(model.parameter_groups()["text"]) == 2 * 2 * 3 * 4
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("dora", [False, True])
+def test_what_the_text_encoders_learnt_is_drawn_as_it_was_trained(
+    name: str, dora: bool, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    family, stock = load_family(str(bases(name))), DiffusionPipeline.from_pretrained(bases(name))
+    adapter.inject(family, LoraSettings(rank=2, alpha=3, text_encoder=True, dora=dora), seed=1)
+    for key, tensor in adapter.adapter_state(family).items():
+        tensor += 0.3 * randomness.normal(tensor.shape, 5, "training", key)
+    adapter.save(family, tmp_path / "adapter", info(family))
+    stock.load_lora_weights(tmp_path / "adapter")
+    np.testing.assert_allclose(drawn(stock, name), drawn(family.pipeline(), name), rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["flux2-klein", "z-image"])
 def test_an_autoencoder_decodes_what_was_drawn_in_another_type(name: str, bases: Callable[[str], Path]) -> None:
     """As with LLM.int8, which leaves text encoder and denoiser in float32 on a base in bfloat16."""
@@ -77,7 +141,8 @@ def test_every_way_of_training_is_loaded_as_it_was_trained(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_in_low_precision_and_with_checkpointing(name: str, bases: Callable[[str], Path], person: Person) -> None:
-    changes: dict[str, Any] = {"steps": 1, "mixed_precision": "bf16", "gradient_checkpointing": True}
+    lora = {"rank": 2, "alpha": 3, "text_encoder": name in READERS}
+    changes: dict[str, Any] = {"steps": 1, "mixed_precision": "bf16", "gradient_checkpointing": True, "lora": lora}
     folder = train(config(bases(name), person, f"{name}-bf16", **changes))
     moved = [tensor for key, tensor in load_file(folder / LORA).items() if ".lora_B." in key]
     assert all(torch.isfinite(tensor).all() for tensor in moved) and any(tensor.any() for tensor in moved)
