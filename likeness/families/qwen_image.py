@@ -7,12 +7,14 @@ would make it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from likeness.errors import LikenessError
 from likeness.families.autoencoder import FilmFamily
 from likeness.families.base import Recipe, TargetPreset
 
@@ -35,6 +37,13 @@ class QwenImage(FilmFamily):
     default_licence = "apache-2.0"
     architecture = "qwen-image"
     default_recipe = Recipe(steps=50, guidance_scale=4.0)
+
+    def __init__(self, base: str, folder: Path, parts: Mapping[str, Any]) -> None:
+        super().__init__(base, folder, parts)
+        transformer: Any = self.denoiser
+        if transformer.config.guidance_embeds:  # the pipeline then asks for a second guidance, which we do not give
+            what = "this base is distilled to be told its guidance (guidance_embeds), which is not offered"
+            raise LikenessError(what, "Use the undistilled Qwen-Image", folder)
 
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """{"states": (B, 1024, width), "mask": (B, 1024), 1 for text and 0 for what fills up}."""

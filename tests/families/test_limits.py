@@ -1,5 +1,7 @@
 """What a family cannot do is said before anything is begun."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,3 +67,11 @@ def test_a_picture_that_aura_flow_has_no_places_for_is_refused(bases: Callable[[
     assert family.latent_shape(2 * SIDE, SIDE) == (4, 16, 8)
     with pytest.raises(LikenessError, match="72 x 32 px is too large for this base.*at most 64 px"):
         family.latent_shape(SIDE, 2 * SIDE + 8)
+
+
+def test_a_qwen_image_that_is_told_its_guidance_is_refused(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    base = shutil.copytree(bases("qwen-image"), tmp_path / "distilled")
+    config = base / "transformer" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"guidance_embeds": True}))
+    with pytest.raises(LikenessError, match="guidance_embeds.*undistilled"):
+        load_family(str(base))
