@@ -30,6 +30,7 @@ from tests.families.common import (
     drawn,
     latent_shape,
 )
+from tests.likeness.test_adapter import info
 from training.model import DreamboothSettings, make_trainable
 from training.rendering import render_latents
 from training.run import train
