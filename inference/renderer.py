@@ -146,8 +146,9 @@ class Renderer:
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self._set_scheduler(recipe.scheduler)
-        for start in range(0, len(jobs), max(1, batch)):
-            yield from self._batch(jobs[start : start + max(1, batch)], recipe, height, width)
+        count = max(1, batch) if self.family.draws_batches else 1
+        for start in range(0, len(jobs), count):
+            yield from self._batch(jobs[start : start + count], recipe, height, width)
 
     @torch.inference_mode()
     def _batch(self, jobs: Sequence[RenderJob], recipe: Recipe, height: int, width: int) -> list[Image.Image]:

@@ -14,6 +14,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     Gemma2Config,
     Gemma2Model,
+    GlmConfig,
+    GlmModel,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3ForCausalLM,
@@ -284,6 +286,43 @@ def aura_flow() -> Any:
     )
 
 
+def cogview4() -> Any:
+    """Prompts are filled up on the left; an autoencoder that does not shift, and a scheduler that does with the size."""
+    transformer = diffusers.CogView4Transformer2DModel(
+        sample_size=SIDE // 4,
+        in_channels=4,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        text_embed_dim=8,
+        time_embed_dim=16,
+        condition_dim=8,
+        rope_axes_dim=(16, 16),
+    )
+    tokenizer = parts.glm_tokenizer()
+    text = GlmConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=4,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.pad_token_id,
+    )
+    return diffusers.CogView4Pipeline(
+        tokenizer=tokenizer,  # type: ignore[arg-type]
+        text_encoder=GlmModel(text).eval(),
+        vae=tiny._vae(),
+        transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_shift=0.25, max_shift=0.75, time_shift_type="linear"
+        ),
+    )
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "sd15": sd15,
     "sdxl": sdxl,
@@ -294,4 +333,5 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "sd35": sd35,
     "lumina2": lumina2,
     "aura-flow": aura_flow,
+    "cogview4": cogview4,
 }

@@ -4,6 +4,8 @@ import string
 from typing import Any
 
 import diffusers
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -11,6 +13,7 @@ from transformers import (
     CLIPTextModelWithProjection,
     GemmaTokenizer,
     LlamaTokenizer,
+    PreTrainedTokenizerFast,
     Qwen2Tokenizer,
     Qwen3Config,
 )
@@ -142,3 +145,16 @@ def llama_tokenizer() -> LlamaTokenizer:
     end = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", vocabulary["</s>"])])
     tokenizer.backend_tokenizer.post_processor = end
     return tokenizer
+
+
+def glm_tokenizer() -> PreTrainedTokenizerFast:
+    """GLM-4's byte-level BPE without a single merge: two tokens begin every text, and it is filled up on the left."""
+    special = ["<|endoftext|>", "[gMASK]", "<sop>"]
+    vocabulary = {word: number for number, word in enumerate([*sorted(ByteLevel.alphabet()), *special])}
+    tokenizer = Tokenizer(BPE(vocabulary, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    begin = [(word, vocabulary[word]) for word in special[1:]]
+    tokenizer.post_processor = TemplateProcessing(single="[gMASK] <sop> $A", special_tokens=begin)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=special[0], additional_special_tokens=special[1:], padding_side="left"
+    )

@@ -8,6 +8,7 @@ from likeness.errors import LikenessError
 from likeness.families import source
 from likeness.families.aura_flow import AuraFlow
 from likeness.families.base import Family, Recipe, TargetPreset
+from likeness.families.cogview4 import CogView4
 from likeness.families.flux2_klein import Flux2Klein
 from likeness.families.krea2 import Krea2
 from likeness.families.lumina2 import Lumina2
@@ -29,6 +30,7 @@ FAMILIES: tuple[type[Family], ...] = (
     StableDiffusion3,
     Lumina2,
     AuraFlow,
+    CogView4,
 )
 
 __all__ = [

@@ -46,6 +46,18 @@ class KLFamily(Family):
         pixels: Tensor = vae.decode(latents.to(vae.device, vae.dtype) / scale + shift).sample
         return pixels.clamp(-1, 1)
 
+    def _told_sizes(self, noisy: Tensor, conditioning: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Height and width in px (B, 2) before scaling and as they are, for a base that is told (micro-conditioning).
+
+        Without "original_size" the picture is said to have been as large as it is, as in rendering. It is never said to
+        have been cut: our portraits are, on purpose around the face, and knowing where from, the base would learn to draw
+        the person off centre.
+        """
+        size = torch.tensor([side * self.vae_factor for side in noisy.shape[-2:]], device=noisy.device)
+        size = size.expand(len(noisy), -1)
+        original = conditioning.get("original_size", torch.zeros_like(size))
+        return torch.where(original > 0, original, size), size
+
     @property
     def _latent_normalisation(self) -> tuple[float, float]:
         """(shift, scale)."""

@@ -63,15 +63,14 @@ class Family(ABC):
     architecture: ClassVar[str]
     """What ModelSpec, or the base's publisher, calls the kind of base."""
     comfyui_modules: ClassVar[Mapping[str, str] | None] = {}
-    """Modules of the denoiser that ComfyUI does not know by diffusers' names, and what it calls them.
-
-    None where it has no place for adapters that were trained on diffusers' modules.
-    """
+    """What ComfyUI calls modules that it does not know by diffusers' names; None where it has no place for our adapters."""
     embedding_keys: ClassVar[Mapping[str, str]] = {}
     """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]
     variants: ClassVar[Mapping[str, Variant]] = {}
     """Distilled relatives that take adapters trained on the base, the usual one first."""
+    draws_batches: ClassVar[bool] = True
+    """Whether the stock pipeline draws a picture in a batch as it does alone; else each is drawn alone."""
     half: ClassVar[torch.dtype] = torch.float16
     """The low precision that the base's numbers fit into."""
 

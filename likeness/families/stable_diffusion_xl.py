@@ -64,15 +64,7 @@ class StableDiffusionXL(StableDiffusion):
         return {"original_size": originals}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
-        """As the base class; without "original_size" the picture is said to have been as large as it is, as in rendering.
-
-        It is never said to have been cut: our portraits are, on purpose around the face, and knowing where from, the base
-        would learn to draw the person off centre.
-        """
-        size = torch.tensor([side * self.vae_factor for side in noisy.shape[-2:]], device=noisy.device)
-        size = size.expand(len(noisy), -1)
-        original = conditioning.get("original_size", torch.zeros_like(size))
-        original = torch.where(original > 0, original, size)
+        original, size = self._told_sizes(noisy, conditioning)
         framing = torch.cat([original, torch.zeros_like(size), size], dim=1).to(noisy.dtype)
         prediction: Tensor = self.denoiser(
             noisy,

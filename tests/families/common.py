@@ -29,6 +29,7 @@ STOCK: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "sd35": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
     "lumina2": ((4, 8, 8), {"guidance_scale": 3.0}),
     "aura-flow": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
+    "cogview4": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
 }
 NAMES = list(STOCK)
 READERS = ["sd15", "sdxl", "sd35"]
@@ -58,7 +59,7 @@ def latent_shape(name: str, height: int = SIDE) -> tuple[int, int, int]:
     return channels, rows * height // SIDE, columns
 
 
-def drawn(pipe: Any, name: str, height: int = SIDE) -> npt.NDArray[np.float32]:
+def drawn(pipe: Any, name: str, height: int = SIDE, steps: int = STEPS) -> npt.NDArray[np.float32]:
     """The stock pipeline's picture (height, SIDE, 3) in [0, 1]."""
     shape, words = latent_shape(name, height), STOCK[name][1]
     latents = randomness.normal(shape, SEED, "render")[None]
@@ -66,6 +67,6 @@ def drawn(pipe: Any, name: str, height: int = SIDE) -> npt.NDArray[np.float32]:
         latents = pipe._pack_latents(latents, 1, *shape)
     pipe.set_progress_bar_config(disable=True)
     images = pipe(
-        prompt=PROMPT, latents=latents, height=height, width=SIDE, num_inference_steps=STEPS, output_type="np", **words
+        prompt=PROMPT, latents=latents, height=height, width=SIDE, num_inference_steps=steps, output_type="np", **words
     ).images
     return np.asarray(images[0], np.float32)

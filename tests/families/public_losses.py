@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler
@@ -165,6 +166,41 @@ def aura_flow_loss(pipe: Any, pixels: Tensor, prompts: list[str], noise: Tensor,
     return errors.reshape(len(errors), -1).mean(1).mean()
 
 
+def cogview4_loss(
+    pipe: Any,
+    pixels: Tensor,
+    prompts: list[str],
+    noise: Tensor,
+    timesteps: Tensor,
+    originals: list[tuple[int, int]] | None = None,
+) -> Tensor:
+    """The objective of train_control_cogview4.py with no weighting, without its control picture: there is no script for LoRA.
+
+    It tells the time before the shift. Prompts are read one by one, as drawing does, where the script fills up a batch.
+    """
+    latents = pipe.vae.encode(pixels).latent_dist.mode() * pipe.vae.config.scaling_factor
+    levels = (timesteps / 1000).reshape(-1, 1, 1, 1)
+    noisy, target = (1 - levels) * latents + levels * noise, noise - latents
+    mu = (noisy.shape[-2] * noisy.shape[-1] / 4 / 256) ** 0.5 * 0.75 + 0.25
+    times = torch.linspace(0, 1, 100_001, dtype=torch.float64)
+    shifted = pipe.scheduler.time_shift(mu, 1.0, times)
+    told = torch.from_numpy(np.interp(levels.flatten(), shifted, times) * 1000).float()
+    size, corner = torch.tensor([[pixels.shape[-2], pixels.shape[-1]]]).float(), torch.zeros(1, 2)
+    errors = []
+    for n, prompt in enumerate(prompts):
+        said = pipe.transformer(
+            hidden_states=noisy[n : n + 1],
+            encoder_hidden_states=pipe.encode_prompt(prompt, do_classifier_free_guidance=False)[0],
+            timestep=told[n : n + 1],
+            original_size=torch.tensor([originals[n]]).float() if originals else size,
+            target_size=size,
+            crop_coords=corner,
+            return_dict=False,
+        )[0]
+        errors.append(((said - target[n]) ** 2).mean())
+    return torch.stack(errors).mean()
+
+
 PUBLIC: dict[str, Callable[[Any, Tensor, list[str], Tensor, Tensor], Tensor]] = {
     "sd15": sd15_loss,
     "sdxl": sdxl_loss,
@@ -175,4 +211,5 @@ PUBLIC: dict[str, Callable[[Any, Tensor, list[str], Tensor, Tensor], Tensor]] = 
     "sd35": sd35_loss,
     "lumina2": lumina2_loss,
     "aura-flow": aura_flow_loss,
+    "cogview4": cogview4_loss,
 }

@@ -14,7 +14,7 @@ from likeness.families import Family, load_family
 from likeness.families.stable_diffusion_xl import StableDiffusionXL
 from likeness.person import Person
 from tests.families.common import NAMES, SIDE, TALL, config, latent_shape
-from tests.families.public_losses import PUBLIC, sdxl_loss
+from tests.families.public_losses import PUBLIC, cogview4_loss, sdxl_loss
 from training.objective import ObjectiveSettings, losses
 from training.run import train
 
@@ -46,11 +46,14 @@ def test_a_batch_costs_what_diffusers_own_script_says(name: str, bases: Callable
     torch.testing.assert_close(our_loss(family), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "loss"), [("sdxl", sdxl_loss), ("cogview4", cogview4_loss)])
 @torch.no_grad()
-def test_sdxl_is_told_how_large_a_portrait_was(bases: Callable[[str], Path]) -> None:
-    family, stock = load_family(str(bases("sdxl"))), DiffusionPipeline.from_pretrained(bases("sdxl"))
+def test_a_base_that_asks_is_told_how_large_a_portrait_was(
+    name: str, loss: Callable[..., Tensor], bases: Callable[[str], Path]
+) -> None:
+    family, stock = load_family(str(bases(name))), DiffusionPipeline.from_pretrained(bases(name))
     originals = [(20, 16), (SIDE, SIDE), (70, 90)]
-    expected = sdxl_loss(stock, *batch(family), originals)
+    expected = loss(stock, *batch(family), originals)
     torch.testing.assert_close(our_loss(family, originals), expected, rtol=1e-5, atol=1e-6)
     assert not torch.isclose(our_loss(family), expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(our_loss(family, [(0, 0)] * 3), our_loss(family))
