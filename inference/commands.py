@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,8 @@ import typer
 from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
+    from inference.choice import Choice
     from inference.headshots import RenderRequest
-    from inference.renderer import Renderer
     from likeness.person import Person
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
@@ -51,6 +50,7 @@ def render(
     base: Annotated[str | None, typer.Option(help="Base model; the one the adapter was trained on.")] = None,
     size: Annotated[int, typer.Option(min=16, max=8192, help="Longer side of the written pictures in px.")] = 1024,
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
+    shape: Annotated[str | None, typer.Option(help="What is drawn, in px, such as 1024x1280; a square.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
@@ -71,17 +71,16 @@ def render(
     pose: SlotOption = None,
 ) -> None:
     """Draw headshots of a person until enough pass the gates, rank them by likeness, write them into the person's folder."""
-    from inference.styles import SLOTS
+    from inference.choice import Choice
     from likeness.person import Person
 
     person = Person.open(folder)
     person.require_consent()
-    slots = zip(SLOTS, (light, background, outfit, framing, expression, pose), strict=True)
     wanted = {
-        "style": style, "choices": {name: words for name, words in slots if words is not None}, "count": count,
+        "style": style, "choices": _choices(light, background, outfit, framing, expression, pose), "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
         "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses, "size": size, "format": format, "batch": batch,
-        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler, "eta": eta},
+        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler, "eta": eta, **_sides(shape)},
     }  # fmt: skip
     which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
     _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))
@@ -215,6 +214,23 @@ def _modes(pairs: list[str]) -> dict[str, str]:
     return modes
 
 
+def _choices(*words: str | None) -> dict[str, str]:
+    """{slot: words} of the slots, in their order, that were given any."""
+    from inference.styles import SLOTS
+
+    return {name: given for name, given in zip(SLOTS, words, strict=True) if given is not None}
+
+
+def _sides(shape: str | None) -> dict[str, int]:
+    """Width and height of a text "1024x1280"; nothing of none."""
+    if shape is None:
+        return {}
+    width, _, height = shape.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise LikenessError(f"{shape!r} is no shape", "Write width x height in px, for instance --shape 1024x1280")
+    return {"width": int(width), "height": int(height)}
+
+
 def _request(values: dict[str, Any]) -> RenderRequest:
     """Raises LikenessError for a misspelt style, too: before a large base is loaded."""
     from inference.headshots import RenderRequest
@@ -226,63 +242,19 @@ def _request(values: dict[str, Any]) -> RenderRequest:
     return request
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What is drawn with: the adapter; base and device, where they are not the usual ones; variant and selfies to look at."""
-
-    adapter: Path
-    base: str | None
-    weight: float
-    device: str | None
-    variant: str | None
-    references: int
-    accept_license: bool
-    quantize: str
-    offload: bool
-
-
-def _renderer(person: Person, chosen: Choice) -> Renderer:
-    from inference.references import choose
-    from inference.renderer import Renderer
-    from likeness.adapter import read_info
-    from likeness.families import Quantization, family_class, family_named
-    from likeness.families.variant import find_variant
-
-    info = read_info(chosen.adapter)
-    base = chosen.base or (info.base if info else "pocket")
-    family = family_named(info.family) if info else family_class(base)
-    variant = find_variant(family, chosen.variant) if chosen.variant else None
-    if variant and variant.base and chosen.base:
-        raise LikenessError("this variant is a base of its own", "Give --base or --variant, not both")
-    photos = []
-    if chosen.references:
-        family.reference_arguments([])  # a family that takes none is told before faces are looked for
-        photos = choose(person, chosen.adapter, chosen.references)
-    return Renderer(
-        base,
-        chosen.adapter,
-        chosen.device,
-        weight=chosen.weight,
-        variant=variant,
-        references=photos,
-        accept_license=chosen.accept_license,
-        quantize=Quantization.parse({"kind": chosen.quantize, "text_encoders": True}),
-        offload=chosen.offload,
-    )
-
-
 def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
     from inference import headshots
+    from inference.choice import renderer_of
     from inference.credentials import available
     from inference.index import INDEX, read_index
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)
-        renderer = _renderer(person, chosen)
+        renderer = renderer_of(person, chosen)
         console.print(f"base: {renderer.base}, licence: {renderer.family.licence}", highlight=False, soft_wrap=True)
 
         def progress(done: int, total: int) -> None:

@@ -51,6 +51,15 @@ def test_a_picture_tells_which_variant_drew_it(person: Person, tmp_path: Path) -
     assert str(tmp_path) not in json.dumps(record)
 
 
+def test_a_picture_may_be_taller_than_wide(person: Person) -> None:
+    """As the portraits of an adapter that was trained with data.shape=portrait."""
+    run("render", person.folder, "--count", 1, "--steps", 2, "--size", 160, "--device", "cpu", "--shape", "64x80")
+    (record,) = (json.loads(path.read_text()) for path in person.headshots.glob("*/000000*.json"))
+    assert (record["drawn_size"], record["size"]) == ([64, 80], [128, 160])
+    for shape, words in (("64x83", "83"), ("tall", "'tall' is no shape"), ("64", "'64' is no shape")):
+        assert words in run("render", person.folder, "--device", "cpu", "--shape", shape, status=2)
+
+
 def test_a_lora_file_made_elsewhere(person: Person, base: Path, tmp_path: Path) -> None:
     shutil.copy(person.adapter() / "pytorch_lora_weights.safetensors", tmp_path / "mine.safetensors")
     arguments = ["--base", base, "--subject", "sks person", "--count", 1, "--steps", 2, "--size", 32]
