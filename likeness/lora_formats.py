@@ -46,7 +46,8 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
             if own:
                 own = _peft_names(folder, getattr(pipeline, folder), own)
                 parts[folder] = _fold_metadata(own, _of_part(metadata, folder))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, re.error) as error:
+        # Whatever a header or a converter stumbles over: the file is somebody else's.
         what = f"this is not a LoRA that diffusers understands: {str(error)[:200]}"
         raise LikenessError(what, "Convert it to diffusers' format", path) from error
     for folder, tensors in magnitudes.items():

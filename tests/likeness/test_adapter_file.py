@@ -106,6 +106,16 @@ def refused(pipe: StableDiffusionPipeline, path: Path, base: Path, match: str) -
     assert torch.equal(of_pipeline(pipe), before)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"unet.lora_alpha": "six"}, {"unet.alpha_pattern": {"attn1.(": 1}}, {"unet.alpha_pattern": [1]}]
+)
+def test_a_header_that_makes_no_sense_is_one_line(
+    settings: dict[str, object], base: Path, pipe: StableDiffusionPipeline, ours: Path, tmp_path: Path
+) -> None:
+    save_file(load_file(ours / LORA), tmp_path / LORA, {"lora_adapter_metadata": json.dumps(settings)})
+    refused(pipe, tmp_path / LORA, base, "not a LoRA that diffusers understands")
+
+
 def test_an_adapter_of_another_family_is_refused(
     base: Path, pipe: StableDiffusionPipeline, ours: Path, tmp_path: Path
 ) -> None:
