@@ -28,7 +28,7 @@ def page(
         f"<h1>{escape(title)}</h1>",
         (
             f'<p class="soft">Adapter <b>{escape(report["adapter"])}</b>, measured {escape(report["created"])} by Likeness '
-            f"{escape(report['version'])} with the recogniser {escape(report['recogniser'])}.</p>"
+            f"{escape(report['version'])} with the recogniser {escape(report['recogniser'])}. {escape(_chosen(report))}</p>"
         ),
         _key_numbers(report),
         _likeness(report, scores),
@@ -41,6 +41,12 @@ def page(
         *closing(report),
     ]
     return document(title, sections)
+
+
+def _chosen(report: Mapping[str, Any]) -> str:
+    ranked = f"The pictures were ranked by {', '.join(report['chosen_by'])}"
+    by = report["checkpoint_chosen_by"]
+    return f"{ranked}, the checkpoint was chosen by {by}." if by else f"{ranked}, and no checkpoint was chosen."
 
 
 def _key_numbers(report: Mapping[str, Any]) -> str:

@@ -86,6 +86,7 @@ def test_the_yield_is_of_all_that_were_drawn(certified: Certified) -> None:
     assert (found["of"], found["passed"], found["share"], found["let_through"]) == (10, 6, 0.6, 6)
     assert found["rejected_for"] == {"fine texture of the skin": 4} and found["not_measured"] == 0
     assert "6 of all 10 candidates" in certified.html
+    assert "ranked by dlib, and no checkpoint was chosen" in certified.html
 
 
 def test_held_out_selfies_are_those_of_the_training(certified: Certified) -> None:
