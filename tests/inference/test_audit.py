@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -178,6 +179,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_command_writes_both_files(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "cohort", lambda each, but="": [photos.selfies(p)[:1] for p in photos.people()[4:8]])
+    monkeypatch.setattr(socket.socket, "connect", None)  # nothing goes out
     result = CliRunner().invoke(app, ["audit", str(few), "--out", str(tmp_path), "--fail"])
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "audit.json").read_text())

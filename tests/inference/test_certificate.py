@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -41,6 +42,10 @@ def few_others(each: int, but: str) -> list[list[Path]]:
     return [photos.selfies(folder)[:2] for folder in photos.people()[:5]]
 
 
+def _no_network(*_: object) -> None:
+    raise AssertionError("somebody's face is measured here, and nothing goes out")
+
+
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     consent = Consent(who="nobody", basis="written-release", when=date(2026, 11, 24))
@@ -57,6 +62,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     draw(person, pictures, thrown_away=4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certificate, "cohort", few_others)
+        patch.setattr(socket.socket, "connect", _no_network)
         result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
     assert result.exit_code == 0, result.output
     written = person.certificates
