@@ -24,7 +24,8 @@ from likeness import resources
 from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference
-from tests import photos, plants
+from scripts import plants
+from tests import photos
 from tests.inference.people import draw, make_person
 
 TONES = ("dark", "light")

@@ -11,7 +11,7 @@ from likeness import files, resources
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.gates import Failure, Gates
 from likeness.person import Person
-from tests.plants import lightened as lighten
+from scripts.plants import lightened as lighten
 
 COHORT = resources.assets() / "cohort"
 SELFIES = sorted(COHORT.glob("p900000/selfie_*.jpg"))

@@ -10,7 +10,8 @@ import pytest
 
 from likeness.faces import FaceFinder
 from likeness.faces.following import Followed, colour_in, following, is_colour, pose_words
-from tests import photos, plants
+from scripts import plants
+from tests import photos
 from tests.photos import Pixels
 
 FINDER = FaceFinder()

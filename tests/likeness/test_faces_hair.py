@@ -10,7 +10,8 @@ from likeness.faces import Face, FaceFinder
 from likeness.faces.arrays import Floats
 from likeness.faces.hair import blue_of_hair
 from likeness.faces.skin import read_skin
-from tests import photos, plants
+from scripts import plants
+from tests import photos
 from tests.photos import Pixels
 
 FINDER = FaceFinder()

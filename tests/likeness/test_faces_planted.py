@@ -1,130 +1,75 @@
-"""A measure that can be gamed is worthless: each planted fault moves its own measure beyond its limit, and leaves the others."""
+"""A measure that can be gamed is worthless: a planted fault moves its own measure beyond its limit, and leaves the others.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Not on everybody. `scripts/evaluate_measures.py` says on how many of the cohort's 48 people (docs/measures.md); here every sixth
+is looked at, whoever that is, in the same way: six selfies known, four others with the fault.
+"""
 
 import numpy as np
 import pytest
 
-from likeness.faces import Face, FaceFinder, Reference, embedder
-from likeness.faces.drift import MEASURES
-from likeness.faces.examiner import Examiner, Findings
-from likeness.faces.panel import Panel
-from likeness.statistics import threshold
-from tests import photos, plants
-from tests.photos import Pixels
+from likeness.faces import FaceFinder, Reference, embedder
+from scripts import plants
+from scripts.evaluate_measures import PLANTS, Subject, cohort, evaluate, impostors_of, shares
 
 pytestmark = pytest.mark.slow
-FINDER, RECOGNISER = FaceFinder(), embedder()
-# Of light, middle and dark skin.
-PEOPLE = "p900010", "p900016", "p900027", "p900047", "p900026"
-KNOWN, HELD_OUT = 6, 2  # of ten selfies; the other four stand in for pictures that an adapter has drawn
+RECOGNISER = embedder()
+EVERY = 6
+Moved = dict[str, tuple[set[str], list[set[str]]]]
+
+# On how many of the eight people its own measure must be found, at least, and any other may be, at most: by the four pictures
+# together, and of their 32 pictures each alone. Not what this sample gives, but what 19 in 20 random choices of eight out of the 48
+# keep, by the run whose shares are in docs/pocket/measures.json (way "selfies"): there 46 of the 48 thinned faces are found together.
+LIMITS = {
+    "none": ((0, 2), (0, 3)),
+    "skin lightened by 18 L*": ((7, 2), (17, 7)),
+    "face thinned to 0.84": ((7, 0), (23, 3)),
+    "skin blurred": ((8, 4), (24, 13)),
+    "mole removed": ((5, 2), (17, 3)),
+    "hair greyed": ((5, 1), (13, 3)),
+    "another person": ((7, 1), (25, 1)),
+    "a new background": ((0, 1), (0, 5)),
+    "a known selfie's background": ((8, 1), (30, 5)),
+    "a known selfie": ((8, 0), (32, 3)),
+}
 
 
-@dataclass
-class Planted:
-    """A person whose selfies all show a painted mole, as an examiner knows them, and material for pictures of them."""
-
-    examiner: Examiner
-    accepted_above: float
-    selfies: list[Pixels]
-    drawn: list[tuple[Pixels, Face]]
-    moleless: list[Pixels]
-    strangers: list[Pixels]
-
-    def moved(self, pictures: list[Pixels]) -> set[str]:
-        """Which kinds of measure lie beyond their limits."""
-        examined = [self.examiner.examine(rgb) for rgb in pictures]
-        found: list[Findings] = [item[0] for item in examined if item]
-        assert len(found) == len(pictures)
-        drifts = self.examiner.looks.drifts([item.looks for item in found])
-        kinds = {str(MEASURES[name].kind) for name, drift in drifts.items() if drift.beyond}
-        stranger = np.mean([item.cosine for item in found]) <= self.accepted_above
-        return (
-            kinds
-            | ({"identity"} if stranger else set())
-            | ({"copy"} if any(item.copied for item in found) else set())
-            | ({"setting"} if any(item.setting_copied for item in found) else set())
-        )
-
-
-@pytest.fixture(scope="module", params=PEOPLE)
-def planted(request: pytest.FixtureRequest) -> Iterator[Planted]:
-    folders = photos.people()
-    own = next(folder for folder in folders if folder.name == request.param)
-    others = [folder for folder in folders if folder != own]
-    draw = np.random.default_rng(int(request.param[1:]))
-    plain = [photos.pixels(path) for path in photos.selfies(own)[:10]]
-    faces = [FINDER.find(rgb)[0] for rgb in plain]
-    with_mole = [
-        plants.with_mole(rgb, face, tuple(draw.normal(0, 1, 2))) for rgb, face in zip(plain, faces, strict=True)
+@pytest.fixture(scope="module")
+def subjects() -> list[Subject]:
+    folders, finder = cohort(), FaceFinder()
+    impostors = impostors_of(folders[::3], finder, RECOGNISER)
+    return [
+        Subject.of(folders[number], folders[(number + 7) % len(folders)], "selfies", impostors, RECOGNISER)
+        for number in range(0, len(folders), EVERY)
     ]
-    names = [(f"{number}.jpg", rgb) for number, rgb in enumerate(with_mole[:KNOWN])]
-    held_out = {name for name, _ in names[KNOWN - HELD_OUT :]}
-    examiner = Examiner(names, held_out, FINDER, RECOGNISER)
-    panel = Panel(examiner.reference, [photos.selfies(folder)[:2] for folder in others[::3]], FINDER, RECOGNISER)
-    impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
-    stranger = photos.selfies(others[(folders.index(own) + 6) % len(others)])
-    yield Planted(
-        examiner,
-        threshold(impostors, 0.05).value,
-        with_mole[: KNOWN - HELD_OUT],
-        list(zip(with_mole[KNOWN:], faces[KNOWN:], strict=True)),
-        plain[KNOWN:],
-        [photos.pixels(path) for path in stranger[:4]],
-    )
 
 
-def test_other_photographs_of_the_person_move_nothing(planted: Planted) -> None:
-    assert planted.moved([rgb for rgb, _ in planted.drawn]) == set()
+@pytest.fixture(scope="module")
+def evaluated(subjects: list[Subject]) -> list[Moved]:
+    return [evaluate(subject) for subject in subjects]
 
 
-def test_another_person_is_not_recognised(planted: Planted) -> None:
-    moved = planted.moved(planted.strangers)
-    assert "identity" in moved
-    assert not moved & {"copy", "setting"}
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_fault_moves_its_own_measure_and_rarely_another(evaluated: list[Moved], name: str) -> None:
+    plant, shown = PLANTS[name], [one[name] for one in evaluated if name in one]
+    together, single = [kinds for kinds, _ in shown], [kinds for _, each in shown for kinds in each]
+    for (least, most), moved in zip(LIMITS[name], (together, single), strict=True):
+        found = shares(plant, moved)
+        assert plant.own is None or round(found["own"] * found["of"]) >= least, found
+        assert round(found["others"] * found["of"]) <= most, found
 
 
-def test_lightened_skin_moves_skin(planted: Planted) -> None:
-    assert planted.moved([plants.lightened(*item) for item in planted.drawn]) == {"skin"}
+def test_a_training_photograph_is_found_in_every_disguise(subjects: list[Subject]) -> None:
+    for subject in subjects:
+        for disguise, rgb in plants.disguises(subject.trained[1]).items():
+            assert "copy" in subject.beyond(subject.look([rgb])), disguise
 
 
-def test_a_thinned_face_moves_shape(planted: Planted) -> None:
-    assert planted.moved([plants.thinned(*item) for item in planted.drawn]) == {"shape"}
+def test_a_copy_does_not_count_as_a_stranger(evaluated: list[Moved]) -> None:
+    assert all("identity" not in one["a known selfie"][0] for one in evaluated)
 
 
-def test_blur_moves_texture(planted: Planted) -> None:
-    assert planted.moved([plants.blurred_skin(*item) for item in planted.drawn]) == {"texture"}
-
-
-def test_a_removed_mole_moves_marks(planted: Planted) -> None:
-    assert len(planted.examiner.looks.marks.places) > 0
-    assert planted.moved(planted.moleless) == {"marks"}
-
-
-def test_greyed_hair_moves_hair(planted: Planted) -> None:
-    people = [(rgb, face, FINDER.person_mask(rgb)) for rgb, face in planted.drawn]
-    assert planted.moved([plants.greyed(*person) for person in people]) == {"hair"}
-
-
-def test_a_new_background_moves_nothing_and_that_of_a_selfie_moves_the_setting(planted: Planted) -> None:
-    cut_out = [(rgb, FINDER.person_mask(rgb)) for rgb, _ in planted.drawn]
-    new = [plants.with_background(*item, other) for item, other in zip(cut_out, planted.strangers, strict=True)]
-    assert planted.moved(new) == set()
-    learnt = [plants.with_background(*item, other) for item, other in zip(cut_out, planted.selfies, strict=True)]
-    assert planted.moved(learnt) == {"setting"}
-
-
-def test_a_training_photograph_is_found_in_every_disguise(planted: Planted) -> None:
-    for disguise, rgb in plants.disguises(planted.selfies[1]).items():
-        assert "copy" in planted.moved([rgb]), disguise
-
-
-def test_a_copy_does_not_count_as_a_stranger(planted: Planted) -> None:
-    assert "identity" not in planted.moved(planted.selfies[:2])
-
-
-def test_a_reference_of_vectors_is_that_of_the_photographs(planted: Planted) -> None:
-    again = Reference.of(planted.selfies, FINDER, RECOGNISER)
-    vectors = [RECOGNISER.embed(rgb, FINDER.find(rgb)[0]) for rgb in planted.selfies]
+def test_a_reference_of_vectors_is_that_of_the_photographs(subjects: list[Subject]) -> None:
+    finder, shown = FaceFinder(), subjects[0].trained
+    again = Reference.of(shown, finder, RECOGNISER)
+    vectors = [RECOGNISER.embed(rgb, finder.find(rgb)[0]) for rgb in shown]
     assert np.allclose(Reference.of_vectors(vectors, RECOGNISER).embeddings, again.embeddings)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from likeness.faces import Face
+from likeness.faces.arrays import Pixels
 from likeness.faces.face import OVAL
 from likeness.faces.regions import NOT_SKIN
-from tests.photos import Pixels
 
 Point = tuple[float, float]
 MOLE_AT = 50
