@@ -16,13 +16,14 @@ _FILL = 0.92  # of the grid's side, taken by the face's longer side
 _LEAST_SEEN = 0.35  # of its flat area that a triangle must have on the picture to count as seen
 
 
-def frontal(face: Face) -> Floats:
+def frontal(face: Face, depth: float = 1.0) -> Floats:
     """Landmarks (468, 3), float64, turned so that the face looks straight ahead, about their middle.
 
     The mesh's z is weak-perspective and in the unit of x, so that turning back is one rotation: x runs from cheekbone to
     cheekbone, y from forehead to chin. What remains of the pose is the network's own error and the camera's perspective.
+    depth: what z is taken times before that.
     """
-    points = face.landmarks.astype(np.float64)
+    points = face.landmarks * np.array([1.0, 1.0, depth])
     across = points[RIGHT_CHEEKBONE] - points[LEFT_CHEEKBONE]
     across = across / np.linalg.norm(across)
     down = points[CHIN] - points[FOREHEAD]

@@ -20,11 +20,17 @@ from likeness.faces.frontal import frontal
 _NOSE_WINGS = 129, 358
 _JAW_ANGLES = 58, 288
 
+_DEPTH = 0.7
+"""Of the mesh's depth, by which a face is turned back here. By all of it a face is wider the more it was turned or nodded
+(correlations of 0.6 with both). The turn that the depth tells is right, so it is the outline that gives way too little. Fitted: by
+0.7 the width of the face spreads least over one person's selfies, 2.0% where it was 4.1% on the cohort's 48; on either half of
+them by 0.70 and 0.65."""
+
 
 def shape(face: Face) -> dict[str, float]:
     """`nose_width` over the width of the eyes' outer corners, `face_width` over the height from forehead to chin,
     `eye_spacing` from inner corner to inner corner over outer to outer, `jaw_width` over that of the cheekbones."""
-    points = frontal(face)
+    points = frontal(face, _DEPTH)
 
     def across(left: int, right: int) -> float:
         return max(float(abs(points[right, 0] - points[left, 0])), 1e-6)

@@ -50,6 +50,30 @@ def test_chance_is_rarely_called_drift_and_drift_is_not_missed() -> None:
     assert np.mean(shifted) > 0.95
 
 
+def test_what_distance_does_is_no_drift_and_only_the_rest_counts() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(50):
+        own, afar = draw.normal(size=10), float(draw.uniform(0.5, 4))
+        middle = float(np.median(own))
+        for shift, counts in ((0.3 * afar, 0.0), (afar + 1, 1.0), (-1.0, -1.0)):
+            plain = drift(own, np.array([middle + counts]), 1.0)
+            far = drift(own, np.array([middle + shift]), 1.0, afar)
+            assert (far.shift, far.z) == pytest.approx((shift, plain.z))
+
+
+def test_a_turned_head_is_hardly_wider() -> None:
+    """Over the selfies of 16 people; turned back by all of the mesh's depth, both correlations are 0.63."""
+    rows = []
+    for folder in photos.people()[::3]:
+        faces = [FINDER.find(photos.pixels(path))[0] for path in photos.selfies(folder)]
+        widths = np.array([shape(face)["face_width"] for face in faces])
+        rows += [
+            (width, abs(face.yaw), face.pitch) for width, face in zip(widths - np.median(widths), faces, strict=True)
+        ]
+    turned, nodded = np.corrcoef(np.array(rows).T)[0, 1:]
+    assert abs(turned) < 0.3 and abs(nodded) < 0.3
+
+
 def test_more_or_other_light_is_no_lighter_skin() -> None:
     """The whole picture through a filter: raw colour moves ten times as far as that under the person's own light, and more."""
     draw, raw, corrected = np.random.default_rng(2), [], []
