@@ -48,7 +48,7 @@ class Encodings:
         if flip:
             image, mask = ImageOps.mirror(image), ImageOps.mirror(mask)
         key = _digest(image.tobytes(), mask.tobytes(), str(image.size).encode(), self._image_encoder.encode())
-        tensors = self._cached("portraits", key, lambda: self._encode_image(image, mask))
+        tensors: dict[str, Any] = self._cached("portraits", key, lambda: self._encode_image(image, mask))
         original = (row["original_height"], row["original_width"])
         return Example(**tensors, caption=row["caption"], photo=row["digest"], original=original)
 

@@ -4,7 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from likeness.faces import Face
+import numpy as np
+from PIL import Image
+
+from likeness.faces import Face, FaceFinder
+from likeness.faces.mask import face_weight
 
 Crop = Literal["full", "shoulders", "close"]
 Shape = Literal["square", "portrait"]
@@ -66,3 +70,25 @@ def _placed(crop: Crop, wide: float, taller: float, face: Face, width: int, heig
     left = min(max(x - wide / 2, 0.0), width - wide)
     top = min(max(y - high * MIDDLE[crop], 0.0), height - high)
     return Frame(crop, left, top, wide, high)
+
+
+class Photograph:
+    """A photograph and the face on it, to cut portraits from."""
+
+    def __init__(self, picture: Image.Image, face: Face, finder: FaceFinder) -> None:
+        """`picture`: RGB, upright. `finder` says which pixels are the person."""
+        self.picture, self.face = picture, face
+        self._person = Image.fromarray((finder.person_mask(np.asarray(picture)) * 255).astype(np.uint8))
+
+    def frames(self, resolution: int, shape: Shape = "square") -> list[Frame]:
+        """See `frames`."""
+        return frames(self.face, self.picture.width, self.picture.height, resolution, shape)
+
+    def cut(self, frame: Frame, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
+        """The frame's portrait at `size` (width, height in px), RGB, and how much each of its pixels is face, L."""
+        portrait, person = (
+            whole.resize(size, Image.Resampling.LANCZOS, box=frame.box) for whole in (self.picture, self._person)
+        )
+        moved = self.face.moved(-frame.left, -frame.top, size[0] / frame.width)
+        weight = face_weight((size[1], size[0]), moved, np.asarray(person, np.float32) / 255)
+        return portrait, Image.fromarray(np.round(weight * 255).astype(np.uint8))

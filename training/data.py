@@ -22,6 +22,7 @@ from torch import Tensor
 from likeness import randomness
 from likeness.settings import Settings
 from training.crops import Crop, Shape
+from training.moved import MovedSettings
 from training.variety import PhotosBy
 
 
@@ -50,6 +51,7 @@ class DataSettings(Settings):
     caption_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of samples trained without their caption. It teaches the person to the unconditional prediction as well,
     which guidance then subtracts."""
+    moved: MovedSettings = MovedSettings()
     sample_posterior: bool = True
     """Sample the VAE's posterior anew in every slot, instead of taking its mean."""
 
@@ -82,6 +84,8 @@ class Example:
     """Height and width in px before it was scaled; 0 where nothing was."""
     points: Tensor = field(default_factory=lambda: torch.full((5, 2), torch.nan))
     """Eyes, nose tip and mouth corners in px of the portrait; NaN where nobody looked or no face was found."""
+    moved: Sequence[Example] = ()
+    """The same portrait cut a little aside (training/moved.py)."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,8 @@ class Sampler:
     caption_dropout: float = 0.0
     prompts: Sequence[str] = ()
     """Drawn from in place of the portraits' captions, if there are any."""
+    moved_below: float = 0.0
+    """Quantile of the timestep density below which a portrait's moved copies stand in for it as often as it comes itself."""
 
     def all_prompts(self) -> list[str]:
         """Every prompt that a batch can hold."""
@@ -165,6 +171,9 @@ class Sampler:
         portraits = self.buckets[self._bucket(step)]
         photo = portraits.photos[self._photo(portraits, step, slot)]
         example = photo[randomness.integer(len(photo), *self._key("crop", step, slot))]
+        if example.moved and self._quantile(step, slot) < self.moved_below:
+            copies = [example, *example.moved]
+            example = copies[randomness.integer(len(copies), *self._key("moved", step, slot))]
         shape = tuple(example.mean.shape)
         latents = example.mean
         if self.sample_posterior:

@@ -12,7 +12,9 @@ that the frozen base rendered once, with the ordinary target.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import torch
@@ -83,6 +85,15 @@ def timestep_positions(quantiles: Tensor, settings: TimestepSettings) -> Tensor:
         normal = torch.special.ndtri(quantiles.double().clamp(1e-7, 1 - 1e-7))
         positions = torch.sigmoid(settings.mean + settings.std * normal).to(quantiles.dtype)
     return settings.shift * positions / (1 + (settings.shift - 1) * positions)
+
+
+def timestep_quantile(position: float, settings: TimestepSettings) -> float:
+    """The quantile that `timestep_positions` maps to a noise level in [0, 1]."""
+    unshifted = position / (settings.shift - (settings.shift - 1) * position)
+    if settings.density == "uniform" or unshifted in (0, 1):
+        return unshifted
+    logit = math.log(unshifted / (1 - unshifted))
+    return NormalDist(settings.mean, settings.std).cdf(logit)
 
 
 def face_weights(mask: Tensor, floor: float) -> Tensor:

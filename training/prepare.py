@@ -12,20 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 from pydantic import Field
 
 from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder
-from likeness.faces.arrays import Floats
-from likeness.faces.mask import face_weight
 from likeness.files import new_folder, sha256, write_json
 from likeness.images import load_photo
 from likeness.person import Person
 from likeness.settings import Settings
 from training.captions import CaptionSettings, Scene, caption
-from training.crops import Frame, Shape, frames, portrait_size
+from training.crops import Photograph, Shape, portrait_size
 from training.intake import check_files
 from training.intake_photo import PhotoVerdict
 from training.intake_settings import IntakeSettings
@@ -138,28 +135,18 @@ def _portraits(
     if face is None:
         raise ValueError(f"{photo.file.name} was accepted without a face")
     scene, traits = Scene.of(rgb, face, bool(photo.glasses)), read_traits(rgb, face)
-    person_mask = Image.fromarray((finder.person_mask(rgb) * 255).astype(np.uint8))
-    width, height = portrait_size(shape, resolution)
-    for frame in frames(face, picture.width, picture.height, resolution, shape):
-        moved = face.moved(-frame.left, -frame.top, width / frame.width)
-        person = np.asarray(_cut(person_mask, frame, (width, height)), np.float32) / 255
+    photograph = Photograph(picture, face, finder)
+    for frame in photograph.frames(resolution, shape):
+        portrait, mask = photograph.cut(frame, portrait_size(shape, resolution))
         yield {
-            "image": _cut(picture, frame, (width, height)),
-            "mask": _as_image(face_weight((height, width), moved, person)),
+            "image": portrait,
+            "mask": mask,
             "caption": caption(scene, face, frame.width, captions),
             "crop": frame.crop,
             "original_width": round(frame.width),
             "original_height": round(frame.height),
             **traits,
         }
-
-
-def _cut(picture: Image.Image, frame: Frame, size: tuple[int, int]) -> Image.Image:
-    return picture.resize(size, Image.Resampling.LANCZOS, box=frame.box)
-
-
-def _as_image(mask: Floats) -> Image.Image:
-    return Image.fromarray(np.round(mask * 255).astype(np.uint8))
 
 
 def _save(rows: list[dict[str, Any]], folder: Path, recipe: str) -> None:

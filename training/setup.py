@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,11 +21,13 @@ from training.cache import Encodings, Texts
 from training.class_images import class_portraits
 from training.config import TrainConfig
 from training.crops import Shape, portrait_size
-from training.data import Portraits, Sampler
+from training.data import Example, Portraits, Sampler
 from training.evaluation import Evaluation
 from training.identity import IdentityLoss, Looker
 from training.loading import DTYPES, check_licence, free_encoders, load_base, place
 from training.model import FrozenBase, Trained, make_trainable
+from training.moved import Mover
+from training.objective import timestep_quantile
 from training.prepare import load_portraits, prepare
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
@@ -79,7 +80,10 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         learnt, kept, unused = ([row for found in rows for row in found[name]] for name in _SPLITS)
         encodings = Encodings(family, person.cache)
         looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
-        train = [_encode(encodings, found["train"], config.data.flip, looker) for found in rows]
+        train = [
+            _encode(encodings, found["train"], config.data.flip, looker, Mover(person, *bucket, config.data.moved))
+            for found, bucket in zip(rows, buckets, strict=True)
+        ]
         sampler, prior = _samplers(config, family, encodings, train, sizes)
         evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
         glasses = _wears_glasses(train)
@@ -182,13 +186,22 @@ def _rows(config: TrainConfig, person: Person, resolution: int, shape: Shape) ->
 
 
 def _encode(
-    encodings: Encodings, rows: Iterable[Mapping[str, Any]], flip: bool, looker: Looker | None = None
+    encodings: Encodings,
+    rows: Iterable[Mapping[str, Any]],
+    flip: bool,
+    looker: Looker | None = None,
+    mover: Mover | None = None,
 ) -> Portraits:
-    sides = (False, True) if flip else (False,)
-    examples = []
-    for row, side in itertools.product(rows, sides):
+    def encoded(row: Mapping[str, Any], side: bool) -> Example:
         example = encodings.portrait(row, side)
-        examples.append(example if looker is None else replace(example, points=looker.points(row, side)))
+        return example if looker is None else replace(example, points=looker.points(row, side))
+
+    examples = []
+    for row in rows:
+        copies = mover.copies(row) if mover else []
+        for side in (False, True) if flip else (False,):
+            moved = [encoded(copy, side) for copy in copies]
+            examples.append(replace(encoded(row, side), moved=moved))
     return Portraits(examples)
 
 
@@ -214,7 +227,13 @@ def _samplers(
         "noise_offset": settings.noise_offset,
     }
     person = Sampler(
-        train, subject(config), role="person", slots=config.batch_size, caption_dropout=data.caption_dropout, **common
+        train,
+        subject(config),
+        role="person",
+        slots=config.batch_size,
+        caption_dropout=data.caption_dropout,
+        moved_below=timestep_quantile(data.moved.below, settings.timesteps),
+        **common,
     )
     if not config.prior_slots:
         return person, None

@@ -73,6 +73,24 @@ def test_the_posterior_is_sampled_with_its_standard_deviation() -> None:
     assert float(torch.stack(differences).std()) == pytest.approx(0.5, rel=0.05)
 
 
+def test_moved_copies_stand_in_where_noise_is_little() -> None:
+    def example(value: float, moved: tuple[Example, ...] = ()) -> Example:
+        return Example(
+            torch.full((1, 2, 2), value), torch.zeros(1, 2, 2), torch.full((1, 2, 2), value), "", "a", moved=moved
+        )
+
+    one = Portraits([example(1, (example(2), example(3), example(4)))])
+    drawn = [sampler(buckets=[one], moved_below=0.4).batch(step, range(4)) for step in range(150)]
+    assert all(torch.equal(batch.latents[:, 0, 0, 0], batch.masks[:, 0, 0, 0]) for batch in drawn)
+    found = [
+        (float(q), float(v)) for batch in drawn for q, v in zip(batch.quantiles, batch.latents[:, 0, 0, 0], strict=True)
+    ]
+    assert {value for quantile, value in found if quantile >= 0.4} == {1}
+    below = Counter(value for quantile, value in found if quantile < 0.4)
+    assert set(below) == {1, 2, 3, 4} and min(below.values()) > 0.15 * below.total()
+    assert torch.equal(sampler(buckets=[one]).batch(0, range(4)).masks, torch.ones(4, 1, 2, 2)), "off by default"
+
+
 def test_noise_offset_moves_whole_channels() -> None:
     plain, moved = sampler().batch(1, range(4)).noise, sampler(noise_offset=0.3).batch(1, range(4)).noise
     constant = (moved - plain).flatten(2)

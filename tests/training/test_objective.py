@@ -17,6 +17,7 @@ from training.objective import (
     losses,
     sample_losses,
     timestep_positions,
+    timestep_quantile,
 )
 
 GAMMA = 5.0
@@ -109,6 +110,22 @@ def test_uniform_density_is_shifted_as_stable_diffusion_3_shifts(shift: float) -
     quantiles = torch.linspace(0, 0.999, 50)
     found = timestep_positions(quantiles, TimestepSettings(shift=shift))
     torch.testing.assert_close(found, shift * quantiles / (1 + (shift - 1) * quantiles))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TimestepSettings(),
+        TimestepSettings(shift=0.4),
+        TimestepSettings(density="logit-normal", mean=-0.5, std=1.7),
+        TimestepSettings(density="logit-normal", mean=0.3, std=0.8, shift=3),
+    ],
+)
+def test_the_quantile_of_a_noise_level_leads_back_to_it(settings: TimestepSettings) -> None:
+    for level in (0.08, 0.2, 0.5, 0.93):
+        quantile = torch.tensor([timestep_quantile(level, settings)], dtype=torch.float64)
+        assert float(timestep_positions(quantile, settings)) == pytest.approx(level, rel=1e-6)
+    assert (timestep_quantile(0, settings), timestep_quantile(1, settings)) == (0, 1)
 
 
 def test_logit_normal_density_has_its_moments() -> None:
