@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from tqdm import tqdm
 
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, world
@@ -197,7 +198,7 @@ def _encode(
         return example if looker is None else replace(example, points=looker.points(row, side))
 
     examples = []
-    for row in rows:
+    for row in tqdm(rows, desc="encoding", delay=5, leave=False):
         copies = mover.copies(row) if mover else []
         for side in (False, True) if flip else (False,):
             moved = [encoded(copy, side) for copy in copies]
