@@ -17,7 +17,7 @@ from likeness.faces import FaceFinder
 from likeness.images import load_photo
 from likeness.person import Person
 from likeness.settings import Settings
-from training.crops import Frame, Photograph, Shape, portrait_size
+from training.crops import Frame, Photograph, Shape
 
 
 class MovedSettings(Settings):
@@ -49,9 +49,8 @@ def moved_frame(frame: Frame, width: int, height: int, settings: MovedSettings, 
 class Mover:
     """Cuts the moved copies of a person's prepared portraits."""
 
-    def __init__(self, person: Person, resolution: int, shape: Shape, settings: MovedSettings) -> None:
+    def __init__(self, person: Person, settings: MovedSettings) -> None:
         self._person, self._settings = person, settings
-        self._resolution, self._shape = resolution, shape
         self._photographs: dict[str, Photograph] = {}
 
     def copies(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -59,12 +58,13 @@ class Mover:
         if not self._settings.copies:
             return []
         photograph = self._photographs.get(row["photo"]) or self._open(row["photo"])
-        framed = {frame.crop: frame for frame in photograph.frames(self._resolution, self._shape)}[row["crop"]]
-        size = photograph.picture.size
+        width, height = row["image"].size
+        shape: Shape = "square" if width == height else "portrait"
+        framed = {frame.crop: frame for frame in photograph.frames(width, shape)}[row["crop"]]
         rows: list[Mapping[str, Any]] = []
         for number in range(self._settings.copies):
-            frame = moved_frame(framed, *size, self._settings, row["digest"], row["crop"], number)
-            image, mask = photograph.cut(frame, portrait_size(self._shape, self._resolution))
+            frame = moved_frame(framed, *photograph.picture.size, self._settings, row["digest"], row["crop"], number)
+            image, mask = photograph.cut(frame, (width, height))
             original = {"original_width": round(frame.width), "original_height": round(frame.height)}
             rows.append({**row, "image": image, "mask": mask, **original})
         return rows

@@ -81,19 +81,16 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         learnt, kept, unused = ([row for found in rows for row in found[name]] for name in _SPLITS)
         encodings = Encodings(family, person.cache)
         looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
-        train = [
-            _encode(encodings, found["train"], config.data.flip, looker, Mover(person, *bucket, config.data.moved))
-            for found, bucket in zip(rows, buckets, strict=True)
-        ]
+        mover = Mover(person, config.data.moved)
+        train = [_encode(encodings, found["train"], config.data.flip, looker, mover) for found in rows]
         sampler, prior = _samplers(config, family, encodings, train, sizes)
         evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
         glasses = _wears_glasses(train)
         pictures = partial(_pictures, config, family, sizes[0], glasses)
         samples = pictures(config.samples) if config.samples.every else None
         seen = {"train": learnt, "held-out": kept}
-        selector, note = (
-            make_selector(config.selection, person, seen, pictures) if accelerator.is_main_process else (None, "")
-        )
+        main = accelerator.is_main_process
+        selector, note = make_selector(config.selection, person, seen, pictures) if main else (None, "")
         drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
         texts = encodings.text(_prompts(sampler, prior, evaluation, drawn))
     free_encoders(family, keep_text=config.trains_text, keep_vae=bool(drawn) or looker is not None)

@@ -11,17 +11,21 @@ from likeness.faces.arrays import Floats
 from likeness.images import load_photo
 from likeness.person import Person
 from tests.training.test_prepare import FINDER, make_person
-from training.crops import Frame, Photograph
+from training.crops import Frame, Photograph, Shape
 from training.moved import MovedSettings, Mover, moved_frame
 from training.prepare import load_portraits, prepare
 
 SIDE = 64
 
 
+SHAPES: list[Shape] = ["square", "portrait"]
+
+
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> Person:
     person = make_person(tmp_path_factory.mktemp("people") / "ana")
-    prepare(person, SIDE)
+    for shape in SHAPES:
+        prepare(person, SIDE, shape=shape)
     return person
 
 
@@ -51,9 +55,10 @@ def test_frames_stay_near_and_within_the_photograph() -> None:
     assert np.abs(np.mean(apart, axis=0)).max() < 0.02 < np.std(apart, axis=0).min()
 
 
-def test_copies_that_go_nowhere_are_the_portraits(person: Person) -> None:
-    mover = Mover(person, SIDE, "square", MovedSettings(copies=1, shift=0, scale=0))
-    for row in load_portraits(person, SIDE):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_copies_that_go_nowhere_are_the_portraits(person: Person, shape: Shape) -> None:
+    mover = Mover(person, MovedSettings(copies=1, shift=0, scale=0))
+    for row in load_portraits(person, SIDE, shape):
         (copy,) = mover.copies(row)
         assert all(copy[name].tobytes() == row[name].tobytes() for name in ("image", "mask"))
         assert {name: copy[name] for name in row if name not in ("image", "mask")} == {
@@ -62,7 +67,7 @@ def test_copies_that_go_nowhere_are_the_portraits(person: Person) -> None:
 
 
 def test_copies_differ_and_the_mask_goes_with_the_face(person: Person) -> None:
-    mover = Mover(person, SIDE, "square", MovedSettings(copies=5, shift=0.1, scale=0.1))
+    mover = Mover(person, MovedSettings(copies=5, shift=0.1, scale=0.1))
     for row in load_portraits(person, SIDE):
         copies = mover.copies(row)
         assert len({copy["image"].tobytes() for copy in [row, *copies]}) == 6
@@ -87,4 +92,4 @@ def test_a_cut_is_what_pillow_cuts(person: Person) -> None:
 
 def test_nothing_is_opened_where_no_copies_are_wanted(tmp_path: Path) -> None:
     nobody = Person(tmp_path / "nobody")
-    assert Mover(nobody, SIDE, "square", MovedSettings()).copies({"photo": "none.jpg", "crop": "full"}) == []
+    assert Mover(nobody, MovedSettings()).copies({"photo": "none.jpg", "crop": "full"}) == []
