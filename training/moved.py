@@ -25,10 +25,11 @@ class MovedSettings(Settings):
 
     copies: int = Field(0, ge=0)
     """Of every portrait, each of which is encoded once. None by default: measured on the pocket base alone."""
-    below: float = Field(0.3, ge=0, le=1)
-    """Noise level, of the timestep density, up to which a sample takes the portrait as it is framed or one of its copies."""
+    below: float = Field(0.5, ge=0, le=1)
+    """Noise level, of the timestep density, up to which a sample takes the portrait as it is framed or one of its copies. Who was
+    least like was liker with half than with 0.3 (docs/pocket/recipe.md); with all of it faces fell apart."""
     shift: float = Field(0.03, ge=0, lt=0.5)
-    """At most so far up, down and to the sides, as a share of the portrait's width."""
+    """At most so far up, down and to the sides, as a share of the portrait's width: of 256 px half a latent. Nothing else was tried."""
     scale: float = Field(0.05, ge=0, lt=0.5)
     """At most so much wider or closer, as a share of it."""
 
@@ -54,7 +55,7 @@ class Mover:
         self._photographs: dict[str, Photograph] = {}
 
     def copies(self, row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """Rows like this one of the prepared portraits, with other pictures and masks."""
+        """Rows like this one of the prepared portraits (`load_portraits`), with other pictures and masks of the same size."""
         if not self._settings.copies:
             return []
         photograph = self._photographs.get(row["photo"]) or self._open(row["photo"])
@@ -74,7 +75,7 @@ class Mover:
         return FaceFinder()
 
     def _open(self, photo: str) -> Photograph:
-        """The main face is the first one, as intake has it."""
+        """The main face is the first one, as intake has it. One photograph is kept: its rows follow each other."""
         picture = load_photo(self._person.selfies / photo)
         self._photographs = {photo: Photograph(picture, self._finder.find(np.asarray(picture))[0], self._finder)}
         return self._photographs[photo]

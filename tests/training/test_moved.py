@@ -16,8 +16,6 @@ from training.moved import MovedSettings, Mover, moved_frame
 from training.prepare import load_portraits, prepare
 
 SIDE = 64
-
-
 SHAPES: list[Shape] = ["square", "portrait"]
 
 
