@@ -3,10 +3,11 @@ and where there is a GPU the encoder with it."""
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,11 +25,14 @@ from .texture import texture_error
 Loss = Callable[[torch.nn.Module, np.random.Generator], Tensor]
 Change = Callable[[Tensor, Tensor], Tensor]
 """(latents, noise) -> the latents that are decoded."""
+Part = Literal["encoder", "decoder"]
 
 SAMPLE = 700
 """Pictures for the closed-form start."""
 POSTERIOR = 0.03
 """Deviation of the posterior, in parts of that of latents."""
+ANCHOR = 0.005
+"""Of the squared distance, in parts of their variance, to which a finished base's latents are moved. They moved by an eighth of their deviation with it."""
 
 
 def build(config: VaeSettings, size: int) -> AutoencoderKL:
@@ -102,13 +106,35 @@ class Autoencoding(torch.nn.Module):
 
     def forward(self, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
         """`picture_error` of pictures (N, 3, S, S) and some `texture_error`; `noise` (N, C, h, w) of variance 1 is for their latents."""
-        made = self.vae.decode(self.change(self.vae.encode(real).latent_dist.mean, noise)).sample.float()
+        return self.error(self.vae.encode(real).latent_dist.mean, real, weights, noise)
+
+    def error(self, latents: Tensor, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
+        """What `forward` returns, of latents (N, C, h, w) that are there already."""
+        made = self.vae.decode(self.change(latents, noise)).sample.float()
         error = picture_error(made - real, weights)
         return error + self.texture * texture_error(made, real, weights) if self.texture else error
 
     def _noised(self, latents: Tensor, noise: Tensor) -> Tensor:
         """Noise in parts of the latents' deviation, so that no scale of them is better than another."""
         return latents + noise * (self.noise * latents.detach().std())
+
+
+class Encoding(Autoencoding):
+    """The encoder as a module from pictures to loss, under a decoder that stays, as does the denoiser: so latents are held near."""
+
+    def __init__(self, vae: AutoencoderKL, config: VaeSettings) -> None:
+        super().__init__(vae, config.model_copy(update={"learn_encoder": True}))
+        self.before = copy.deepcopy(vae).requires_grad_(False)
+        for part in (vae.decoder, vae.post_quant_conv):
+            part.requires_grad_(False)
+
+    def forward(self, real: Tensor, weights: Tensor, noise: Tensor) -> Tensor:
+        """`Autoencoding`'s loss, and `ANCHOR` of how far latents are from where they were, in parts of their variance."""
+        latents = self.vae.encode(real).latent_dist.mean.float()
+        with torch.no_grad():
+            before = self.before.encode(real).latent_dist.mean.float()
+        moved = (latents - before).square().mean() / before.var()
+        return self.error(latents, real, weights, noise) + ANCHOR * moved
 
 
 @torch.no_grad()
@@ -157,32 +183,27 @@ def refine(
     pixels: Tensor,
     state: Path,
     accelerator: Accelerator,
+    part: Part,
     change: Change | None = None,
 ) -> None:
-    """Train the decoder in place; `state` lets a later call go on. Latents keep their meaning: the encoder never learns here."""
-    frozen = settings.model_copy(update={"vae": settings.vae.model_copy(update={"learn_encoder": False})})
-    _refine(vae, frozen, batches(settings, shots, pixels, accelerator.device), state, accelerator, change)
+    """Train one part of a finished autoencoder in place; `state` lets a later call go on.
+
+    Latents keep their meaning either way, so that denoiser and adapters stay good. `change` is for the decoder alone: what becomes
+    of latents before it draws them.
+    """
+    alone = settings.vae.model_copy(update={"learn_encoder": False})
+    model = Encoding(vae, settings.vae) if part == "encoder" else Autoencoding(vae, alone, change)
+    _fit_whole(model, settings, batches(settings, shots, pixels, accelerator.device), state, accelerator)
+    if part == "encoder":
+        settle_posterior(vae)  # which no loss has held, and weight decay has moved
 
 
-def _refine(
-    vae: AutoencoderKL,
-    settings: BaseSettings,
-    loss_of: Loss,
-    state: Path,
-    accelerator: Accelerator,
-    change: Change | None = None,
+def _fit_whole(
+    model: Autoencoding, settings: BaseSettings, loss_of: Loss, state: Path, accelerator: Accelerator
 ) -> None:
     config = settings.vae
     budget = BudgetSettings(lr=config.refine_lr, batch=config.batch, steps=config.steps, minutes=config.minutes[-1])
-    fit(
-        Autoencoding(vae, config, change),
-        loss_of,
-        budget,
-        settings.seed + len(config.channels),
-        state,
-        accelerator,
-        0.995,
-    )
+    fit(model, loss_of, budget, settings.seed + len(config.channels), state, accelerator, 0.995)
 
 
 def train(
@@ -209,5 +230,5 @@ def train(
             **config.model_dump(include={"lr", "batch", "steps"}), minutes=config.minutes[level - 1]
         )
         fit(Decoding(vae, level), loss_of, budget, settings.seed + level, state, accelerator, 0.99)
-    _refine(vae, settings, loss_of, out / "vae_whole.pt", accelerator)
+    _fit_whole(Autoencoding(vae, config), settings, loss_of, out / "vae_whole.pt", accelerator)
     return vae.eval()

@@ -19,7 +19,17 @@ from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
 from scripts.pocket_base.prompted import Asked, Glasses, agreements
 from scripts.pocket_base.settings import BaseSettings, VaeSettings
-from scripts.pocket_base.vae import POSTERIOR, Autoencoding, build, picture_error, refine, settle_posterior
+from scripts.pocket_base.vae import (
+    ANCHOR,
+    POSTERIOR,
+    Autoencoding,
+    Encoding,
+    Part,
+    build,
+    picture_error,
+    refine,
+    settle_posterior,
+)
 from training.crops import MIDDLE, WIDTHS
 
 GPU = Path(pictures.__file__).parent / "gpu.yaml"
@@ -190,17 +200,36 @@ def test_refining_moves_the_encoder_only_where_it_is_to_learn(encoder: bool) -> 
     assert moved == {"decoder", "post_quant_conv"} | ({"encoder", "quant_conv"} if encoder else set())
 
 
-def test_refining_a_finished_base_leaves_its_encoder(tmp_path: Path) -> None:
-    """Whatever the configuration says: the denoiser was trained on what the encoder gives."""
+@pytest.mark.parametrize(
+    "part, parts", [("decoder", {"decoder", "post_quant_conv"}), ("encoder", {"encoder", "quant_conv"})]
+)
+def test_refining_a_finished_base_moves_one_part(tmp_path: Path, part: Part, parts: set[str]) -> None:
+    """Whatever the configuration says: denoiser and adapters were trained on what the encoder gives and the decoder draws."""
     small = ["size=32", "mixed_precision=no", "vae.channels=[16,32,64]", "vae.pool=2", "vae.batch=2"]
     settings = BaseSettings.load(GPU, [*small, "vae.steps=1", "vae.minutes=[0,0,1]"])
     vae = build(settings.vae, 32)
     before = {name: value.clone() for name, value in vae.state_dict().items()}
     person(tmp_path / "people" / "p1", 64)
     shots = find_shots([tmp_path / "people"])
-    refine(vae, settings, shots, read_pixels(shots), tmp_path / "decoder.pt", Accelerator(cpu=True))
+    refine(vae, settings, shots, read_pixels(shots), tmp_path / "part.pt", Accelerator(cpu=True), part)
     moved = {name.partition(".")[0] for name, value in vae.state_dict().items() if not torch.equal(value, before[name])}
-    assert settings.vae.learn_encoder and "decoder" in moved and not moved & {"encoder", "quant_conv"}
+    assert settings.vae.learn_encoder and moved == parts
+
+
+def test_an_encoder_that_learns_on_is_held_to_its_latents() -> None:
+    """Where it starts, the loss is the plain one; moved latents cost `ANCHOR` of their squared distance in parts of the variance."""
+    vae = build(VAE, 32)
+    linear.construct(vae, torch.rand(24, 3, 32, 32) * 2 - 1)
+    real, weights, noise = torch.rand(2, 3, 32, 32), torch.ones(2, 1, 32, 32), torch.randn(2, 16, 4, 4)
+    with torch.no_grad():
+        model = Encoding(vae, VAE)
+        first = vae.encode(real).latent_dist.mean
+        assert float(model(real, weights, noise)) == pytest.approx(float(Autoencoding(vae, VAE)(real, weights, noise)))
+        assert vae.quant_conv is not None and vae.quant_conv.bias is not None
+        vae.quant_conv.bias[: VAE.latent_channels] += 0.5 * first.std()
+        moved = vae.encode(real).latent_dist.mean
+        held = float(model(real, weights, noise) - model.error(moved, real, weights, noise))
+    assert held == pytest.approx(ANCHOR * 0.25, rel=1e-3)
 
 
 def test_noise_on_latents_is_in_parts_of_their_deviation() -> None:
