@@ -53,6 +53,7 @@ def render(
     shape: Annotated[str | None, typer.Option(help="What is drawn, in px, such as 1024x1280; a square.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
+    guidance_from: Annotated[str | None, typer.Option(help="words, or base: away from it without the adapter.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
     eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1; as the base likes it.")] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
@@ -75,12 +76,11 @@ def render(
     from likeness.person import Person
 
     person = Person.open(folder)
-    person.require_consent()
     wanted = {
         "style": style, "choices": _choices(light, background, outfit, framing, expression, pose), "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
         "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses, "size": size, "format": format, "batch": batch,
-        "sampling": {"steps": steps, "guidance_scale": guidance, "scheduler": scheduler, "eta": eta, **_sides(shape)},
+        "sampling": _guidance(guidance, guidance_from) | {"steps": steps, "scheduler": scheduler, "eta": eta, **_sides(shape)},
     }  # fmt: skip
     which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
     _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))
@@ -221,6 +221,10 @@ def _choices(*words: str | None) -> dict[str, str]:
     return {name: given for name, given in zip(SLOTS, words, strict=True) if given is not None}
 
 
+def _guidance(scale: float | None, away_from: str | None) -> dict[str, Any]:
+    return {"guidance_scale": scale, "guidance_from": away_from}
+
+
 def _sides(shape: str | None) -> dict[str, int]:
     """Width and height of a text "1024x1280"; nothing of none."""
     if shape is None:
@@ -251,6 +255,7 @@ def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
     from inference.credentials import available
     from inference.index import INDEX, read_index
 
+    person.require_consent()
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)

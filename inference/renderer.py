@@ -8,6 +8,7 @@ is the stock diffusers pipeline, so that anybody can draw the same picture witho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
 from likeness.errors import LikenessError
 from likeness.families import Family, Quantization, Recipe, family_class, licence_of, load_family, quantization
+from likeness.families.guidance import away_from_base, has_adapter
 from likeness.families.variant import Variant
 from likeness.quiet import quiet
 from likeness.randomness import normal
@@ -46,6 +48,7 @@ class Sampling(Settings):
     steps: int | None = Field(None, ge=1, le=1000)
     guidance_scale: float | None = Field(None, ge=1)
     guidance_rescale: float | None = Field(None, ge=0, le=1)
+    guidance_from: Literal["words", "base"] | None = None
     scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing"] | None = None
     """Only deterministic ones, but for what `eta` adds: the seed is all the chance there is."""
     eta: float | None = Field(None, ge=0, lt=1)
@@ -114,8 +117,6 @@ class Renderer:
         images = [photo.image for photo in references]
         self._looked_at = self.family.reference_arguments(images) if images else {}
         self.variant = variant
-        self.recipe = variant.over(self.family.recipe) if variant else self.family.recipe
-        """How it likes to be drawn."""
         self.pipe: Any = self.family.pipeline()
         self.base_sha256 = self.family.sha256()
         self.info: AdapterInfo | None = None
@@ -129,6 +130,17 @@ class Renderer:
         else:
             self.pipe.to(self.device)
         self._own_scheduler = self.pipe.scheduler
+        self.recipe = self._recipe()
+        """How it likes to be drawn."""
+
+    def _recipe(self) -> Recipe:
+        own = self.variant.over(self.family.recipe) if self.variant else self.family.recipe
+        return own if self._leaves_base else own.model_copy(update={"guidance_from": "words"})
+
+    @property
+    def _leaves_base(self) -> bool:
+        """Whether the adapter can be switched off, and nothing else with it, as a stacked LoRA would be."""
+        return has_adapter(self.family.denoiser) and not self.variant_lora
 
     def render(self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = 4) -> list[Image.Image]:
         """One RGB picture a job, in order. See `stream`."""
@@ -139,10 +151,14 @@ class Renderer:
     ) -> Iterator[Image.Image]:
         """The pictures as their batches are done. A job gives the same picture in any batch, within float rounding.
 
-        Raises LikenessError for a size that the base cannot draw, and for eta with a scheduler that knows none.
+        Raises LikenessError for a size that the base cannot draw, for eta with a scheduler that knows none, and for
+        guidance from the base where there is no adapter, or none that can be switched off.
         """
         sampling = sampling or Sampling()
         recipe = sampling.over(self.recipe)
+        if recipe.guidance_from == "base" and not self._leaves_base:
+            what = "guidance away from the base takes a LoRA that can be switched off by itself, and there is none here"
+            raise LikenessError(what, "Set guidance_from to words", self.base)
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self._set_scheduler(recipe.scheduler)
@@ -155,9 +171,11 @@ class Renderer:
         shape = self.family.latent_shape(height, width)
         latents = torch.stack([initial_latents(job.seed, shape) for job in jobs])
         prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
-        arguments = self.family.pipeline_arguments(recipe, prompts, negatives, latents.to(self.device))
+        from_base = recipe.guidance_from == "base" and recipe.guidance_scale != 1
+        told = recipe.model_copy(update={"guidance_scale": 1.0, "guidance_rescale": 0.0}) if from_base else recipe
+        arguments = self.family.pipeline_arguments(told, prompts, negatives, latents.to(self.device))
         arguments |= self.family.stirring(self.pipe.scheduler, recipe, [job.seed for job in jobs])
-        with quiet():
+        with quiet(), away_from_base(self.family.denoiser, recipe) if from_base else nullcontext():
             output = self.pipe(**arguments, **self._looked_at, height=height, width=width)
         return list(output.images)
 

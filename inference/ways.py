@@ -18,7 +18,7 @@ ALONE = "the adapter alone"
 def way_of(record: Mapping[str, Any]) -> str:
     """In words, what a headshot's record says it was drawn with beside its adapter."""
     photos, variant, weight = (record.get(name) for name in ("references_sha256", "variant", "adapter_weight"))
-    words = []
+    words = ["guided from the base"] if (record.get("sampling") or {}).get("guidance_from") == "base" else []
     if photos:
         words.append(f"{len(photos)} reference photo{'s' if len(photos) > 1 else ''}")
     if variant:

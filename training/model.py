@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from likeness import adapter
 from likeness.adapter import LoraSettings
 from likeness.families import Family
+from likeness.families.guidance import without_adapter
 from likeness.families.quantization import is_plain
 from likeness.pivotal import TRAINED, PivotalSettings
 from likeness.settings import Settings
@@ -103,14 +104,8 @@ class FrozenBase:
     @torch.no_grad()
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The base's prediction, in float32."""
-        denoiser: Any = self._family.denoiser
-        if self._switchable:
-            denoiser.disable_adapters()
-        try:
+        with without_adapter(self._family.denoiser) if self._switchable else nullcontext():
             return self._family.predict(noisy.to(self._dtype), timesteps, _cast(conditioning, self._dtype)).float()
-        finally:
-            if self._switchable:
-                denoiser.enable_adapters()
 
 
 def make_trainable(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from likeness.families import Family, Recipe
+from likeness.families.guidance import guided, has_adapter, without_adapter
 
 Predict = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
 """(noisy latents, timesteps, conditioning) -> prediction."""
@@ -29,7 +30,7 @@ def render_latents(
     recipe: Recipe,
     seeds: Sequence[int],
 ) -> Tensor:
-    """Latents (B, C, h, w) drawn from standard normal ``noise`` with classifier-free guidance, all on one device.
+    """Latents (B, C, h, w) drawn from standard normal ``noise`` with the recipe's guidance, all on one device.
 
     ``seeds``: one a row, of the noise that ``recipe.eta`` puts back. Raises LikenessError where the scheduler puts none back.
     """
@@ -39,11 +40,16 @@ def render_latents(
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     scaled = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
     stirred = family.stirring(scheduler, recipe, seeds)
+    from_base = recipe.guidance_from == "base" and has_adapter(family.denoiser)
     for timestep in scheduler.timesteps:
         noisy = scaled(latents, timestep)
         times = timestep.expand(len(noise))
         wanted = predict(noisy, times, positive)
         if recipe.guidance_scale != 1:
-            wanted = family.guide(wanted, predict(noisy, times, negative), recipe)
+            if from_base:
+                with without_adapter(family.denoiser):
+                    wanted = guided(wanted, predict(noisy, times, positive), recipe)
+            else:
+                wanted = family.guide(wanted, predict(noisy, times, negative), recipe)
         latents = scheduler.step(wanted.float(), timestep, latents, **stirred).prev_sample
     return latents

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.families import quantization, source
+from likeness.families.guidance import guided
 from likeness.families.quantization import Quantization
 from likeness.families.schedule import DiscreteSchedule, Schedule
 from likeness.families.variant import Variant
@@ -39,6 +40,11 @@ class Recipe(Settings):
     steps: int = 30
     guidance_scale: float = 6.0
     """1 is none (Ho and Salimans 2022, arXiv 2207.12598), also where the stock pipeline calls that 0."""
+    guidance_from: Literal["words", "base"] = "words"
+    """What it leads away from: the negative words, or what the base draws of the same words without the adapter (`guidance.py`).
+
+    Where there is no adapter that can be switched off, from words.
+    """
     guidance_rescale: float = 0.0
     """Lin et al. 2023, arXiv 2305.08891: keeps guidance from over-exposing, above all with zero terminal SNR."""
     eta: float = Field(0.0, ge=0, lt=1)
@@ -168,16 +174,8 @@ class Family(ABC):
         """The denoiser's prediction of `schedule`'s target, shaped like `noisy`; `timesteps` (B,) as `schedule` counts."""
 
     def guide(self, wanted: Tensor, unwanted: Tensor, recipe: Recipe) -> Tensor:
-        """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598), as the stock pipeline guides.
-
-        Then the rescaling that keeps it from over-exposing (Lin et al. 2023, arXiv 2305.08891, section 3.4).
-        """
-        guided = unwanted + recipe.guidance_scale * (wanted - unwanted)
-        if recipe.guidance_rescale == 0:
-            return guided
-        axes = tuple(range(1, wanted.ndim))
-        rescaled = guided * (wanted.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True))
-        return recipe.guidance_rescale * rescaled + (1 - recipe.guidance_rescale) * guided
+        """Predictions with and without the words as the stock pipeline joins them."""
+        return guided(wanted, unwanted, recipe)
 
     @abstractmethod
     def lora_targets(self, preset: TargetPreset) -> list[str]:

@@ -41,9 +41,9 @@ class Variant(Settings):
         return self
 
     def over(self, recipe: Recipe) -> Recipe:
-        """The base's recipe with what is said here in place of its own, and without its eta: few steps would keep the noise."""
+        """The base's recipe with what is said here in place of its own, without its eta (few steps would keep the noise), and guided by words."""
         given = self.model_dump(include={"steps", "guidance_scale", "scheduler"}, exclude_none=True)
-        return recipe.model_copy(update={"eta": 0.0} | given)
+        return recipe.model_copy(update={"eta": 0.0, "guidance_from": "words"} | given)
 
     @property
     def lora_licence(self) -> str:

@@ -31,6 +31,8 @@ STOCK: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "aura-flow": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
     "cogview4": ((4, 8, 8), {"guidance_scale": 3.0, "negative_prompt": NEGATIVE}),
 }
+UNGUIDED = {("z-image", "guidance_scale"): 0.0, ("krea2", "guidance_scale"): 0.0}
+"""1 elsewhere."""
 NAMES = list(STOCK)
 READERS = ["sd15", "sdxl", "sd35"]
 """Whose stock pipelines load LoRA into text encoders."""
@@ -59,9 +61,11 @@ def latent_shape(name: str, height: int = SIDE) -> tuple[int, int, int]:
     return channels, rows * height // SIDE, columns
 
 
-def drawn(pipe: Any, name: str, height: int = SIDE, steps: int = STEPS) -> npt.NDArray[np.float32]:
-    """The stock pipeline's picture (height, SIDE, 3) in [0, 1]."""
+def drawn(pipe: Any, name: str, height: int = SIDE, steps: int = STEPS, guided: bool = True) -> npt.NDArray[np.float32]:
+    """The stock pipeline's picture (height, SIDE, 3) in [0, 1]; without guidance where it is not `guided`."""
     shape, words = latent_shape(name, height), STOCK[name][1]
+    if not guided:
+        words = {key: UNGUIDED.get((name, key), 1.0) for key in words if key != "negative_prompt"}
     latents = randomness.normal(shape, SEED, "render")[None]
     if hasattr(pipe, "_pack_latents") and name != "flux2-klein":  # which folds and packs them itself
         latents = pipe._pack_latents(latents, 1, *shape)

@@ -59,9 +59,43 @@ def test_a_trained_adapter_draws_the_same_in_the_stock_pipeline_and_in_ours(
     assert np.abs(ours(bases(name), folder) - picture).max() <= 1.5 / 255
 
 
-def ours(base: Path, folder: Path) -> npt.NDArray[np.float32]:
+@pytest.mark.parametrize("name", NAMES)
+def test_guidance_away_from_the_base_is_that_of_anybodys_hook(
+    name: str, bases: Callable[[str], Path], adapters: Callable[[str], Path]
+) -> None:
+    """In the stock pipeline without its own guidance, and while the adapter is trained."""
+    folder = adapters(name)
+    stock = DiffusionPipeline.from_pretrained(bases(name))
+    stock.load_lora_weights(folder)
+    denoiser = getattr(stock, "transformer", None) or stock.unet
+
+    def hook(module: Any, arguments: Any, options: Any, output: Any) -> Any:
+        stock.disable_lora()
+        alone = module.forward(*arguments, **options)[0]
+        stock.enable_lora()
+        pairs = list(zip(output[0], alone, strict=True))
+        joined = [3.0 * own - 2.0 * base for own, base in pairs]
+        return (joined if isinstance(output[0], list) else torch.stack(joined),)
+
+    unguided = drawn(stock, name, TALL, guided=False)
+    denoiser.register_forward_hook(hook, with_kwargs=True)
+    theirs = drawn(stock, name, TALL, guided=False)
+    assert np.abs(theirs - unguided).max() > 0.01
+    assert np.abs(ours(bases(name), folder, guidance_from="base") - theirs).max() <= 1.5 / 255
+
+    family = load_family(str(bases(name)))
+    family.pipeline().load_lora_weights(folder)
+    recipe = family.recipe.model_copy(update={"steps": STEPS, "guidance_scale": 3.0, "guidance_from": "base"})
+    noise = randomness.normal(latent_shape(name, TALL), SEED, "render")[None]
+    with torch.no_grad():
+        latents = render_latents(family, family.predict, family.encode_text([PROMPT]), {}, noise, recipe, [SEED])
+        pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)
+
+
+def ours(base: Path, folder: Path, **how: Any) -> npt.NDArray[np.float32]:
     """Our renderer's picture (TALL, SIDE, 3) in [0, 1]."""
-    sampling = Sampling(steps=STEPS, guidance_scale=3.0, width=SIDE, height=TALL)
+    sampling = Sampling(steps=STEPS, guidance_scale=3.0, width=SIDE, height=TALL, **how)
     (image,) = Renderer(str(base), folder, "cpu").render([RenderJob(PROMPT, NEGATIVE, SEED)], sampling)
     return np.asarray(np.asarray(image, np.float32) / 255, np.float32)
 

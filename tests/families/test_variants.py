@@ -143,6 +143,7 @@ def test_variants_are_found_by_name_file_or_folder(tmp_path: Path) -> None:
 def test_every_named_variant_says_how_it_is_drawn() -> None:
     for family in FAMILIES:
         for variant in family.variants.values():
-            recipe = variant.over(Recipe(eta=0.5))
+            recipe = variant.over(Recipe(eta=0.5, guidance_from="base"))
             assert recipe.steps <= 8 and recipe.guidance_scale == 1.0 and recipe.eta == 0
+            assert recipe.guidance_from == "words"
             assert Sampling.parse({"scheduler": recipe.scheduler}).scheduler == recipe.scheduler

@@ -1,6 +1,7 @@
 """A picture is a function of its seed and its words; and anybody can draw it again with plain diffusers."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from inference.renderer import SCHEDULERS, Renderer, RenderJob, Sampling, initial_latents
-from likeness import adapter
+from likeness import adapter, files
 from likeness.adapter import LoraSettings
 from likeness.errors import LikenessError
 from likeness.families import Family, Recipe, load_family
@@ -100,6 +101,35 @@ def test_seed_prompt_and_adapter_all_matter(renderer: Renderer, base: Path, lora
     assert difference(one, draw(half, "a", 0)) > 0
 
 
+def test_guidance_away_from_the_base(renderer: Renderer, base: Path, lora: Path) -> None:
+    """One strength further than the adapter goes, at any strength of it; and the renderer is as it was."""
+    from_base = FEW.model_copy(update={"guidance_from": "base", "guidance_rescale": 0.0})
+    before = renderer.render(JOBS, FEW)
+    one, three = (renderer.render(JOBS, from_base.model_copy(update={"guidance_scale": scale})) for scale in (1.0, 3.0))
+    unguided = renderer.render(JOBS, FEW.model_copy(update={"guidance_scale": 1.0}))
+    assert [difference(*pair) for pair in zip(one, unguided, strict=True)] == [0] * len(JOBS)
+    assert all(difference(*pair) > 3 for pair in zip(three, one, strict=True))
+    assert [difference(*pair) for pair in zip(renderer.render(JOBS, FEW), before, strict=True)] == [0] * len(JOBS)
+    nobody = Renderer(str(base), lora, "cpu", weight=0.0)
+    alone = Renderer(str(base), None, "cpu").render(JOBS[:1], FEW.model_copy(update={"guidance_scale": 1.0}))
+    assert difference(nobody.render(JOBS[:1], from_base)[0], alone[0]) <= 1
+
+
+def test_where_nothing_can_be_switched_off_words_guide(base: Path, tmp_path: Path) -> None:
+    own = tmp_path / "base"
+    shutil.copytree(base, own)
+    files.write_json(own / "recipe.json", {"steps": 2, "guidance_scale": 2.0, "guidance_from": "base"})
+    family = load_family(str(own))
+    adapter.unfreeze(family)
+    adapter.save(family, tmp_path / "whole", info(family).model_copy(update={"method": "dreambooth"}))
+    for weights in (None, tmp_path / "whole"):
+        renderer = Renderer(str(own), weights, "cpu")
+        assert renderer.recipe.guidance_from == "words"
+        renderer.render(JOBS[:1])
+        with pytest.raises(LikenessError, match="takes a LoRA that can be switched off"):
+            renderer.render(JOBS[:1], Sampling(guidance_from="base"))
+
+
 def test_sizes(renderer: Renderer) -> None:
     wide = renderer.render(JOBS[:1], Sampling(steps=2, width=48, height=32))[0]
     assert wide.size == (48, 32)
@@ -114,17 +144,20 @@ def test_an_adapter_or_base_that_is_not_there(base: Path, tmp_path: Path) -> Non
         Renderer(str(tmp_path / "nothing"), None, "cpu")
 
 
-@pytest.mark.parametrize("eta", [0.0, 0.7])
+@pytest.mark.parametrize(("eta", "guidance_from"), [(0.0, "words"), (0.7, "words"), (0.0, "base")])
 @pytest.mark.parametrize("base", ["v_prediction"], indirect=True)
 def test_a_script_with_diffusers_alone_draws_the_same_picture(
-    renderer: Renderer, base: Path, lora: Path, tmp_path: Path, eta: float
+    renderer: Renderer, base: Path, lora: Path, tmp_path: Path, eta: float, guidance_from: str
 ) -> None:
-    sampling = FEW.model_copy(update={"eta": eta})
+    # The rescaling is of a guidance that the script leaves to the pipeline.
+    rescale = {} if guidance_from == "words" else {"guidance_rescale": 0.0}
+    sampling = FEW.model_copy(update={"eta": eta, "guidance_from": guidance_from, **rescale})
     job = RenderJob("a headshot of sks person, grey studio background", "blurry", seed=41)
     ours = renderer.render([JOBS[0], job], sampling)[1]
     recipe = sampling.over(renderer.family.recipe)
     arguments = [base, lora, job.seed, job.prompt, job.negative]
-    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, tmp_path / "theirs.png"]
+    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, guidance_from]
+    arguments.append(tmp_path / "theirs.png")
     subprocess.run(
         [sys.executable, str(PLAIN), *map(str, arguments)],
         check=True,

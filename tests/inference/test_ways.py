@@ -33,6 +33,8 @@ def seen(likeness: float, copied: bool = False) -> Examined:
         (TWO, "2 reference photos"),
         (ALONE | {"references_sha256": ["a"], "adapter_weight": 0.8}, "1 reference photo, strength 0.8"),
         (ALONE | {"variant": {"kind": "base"}}, "variant klein"),
+        (ALONE | {"sampling": {"guidance_from": "words"}}, "the adapter alone"),
+        (TWO | {"sampling": {"guidance_from": "base"}}, "guided from the base, 2 reference photos"),
         (TWO | {"variant": {"kind": "lora", "lora": "lightning.safetensors"}}, "2 reference photos, variant lightning.safetensors"),
     ],
 )  # fmt: skip
