@@ -85,9 +85,10 @@ def test_diffusers_alone_draws_the_same_headshot(made: Path, tmp_path: Path) -> 
     record = json.loads(next((person / "headshots").glob("*corporate/0*.json")).read_text())
     renderer = Renderer(resources.base("pocket"), person / "adapters" / "pocket-lora", "cpu")
     (ours,) = renderer.render([RenderJob(record["prompt"], record["negative_prompt"], record["seed"])])
-    recipe = renderer.family.recipe
+    recipe = renderer.recipe
     arguments = [resources.base("pocket"), person / "adapters" / "pocket-lora", record["seed"], record["prompt"], ""]
-    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, tmp_path / "theirs.png"]
+    arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, recipe.guidance_from]
+    arguments.append(tmp_path / "theirs.png")
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     subprocess.run([sys.executable, str(PLAIN), *map(str, arguments)], check=True, cwd=tmp_path, env=environment)
     theirs = np.asarray(Image.open(tmp_path / "theirs.png").convert("RGB"), int)
