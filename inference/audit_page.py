@@ -69,9 +69,12 @@ def _shown(value: float, column: Mapping[str, Any]) -> str:
 
 
 def _targets(report: Mapping[str, Any]) -> str:
+    def chance(target: Mapping[str, Any]) -> str:
+        return f"; random labels give {by_chance:.2f}" if (by_chance := target.get("by_chance")) is not None else ""
+
     cells = "".join(
         f'<div class="{"" if target["met"] else "bad"}"><b>{"?" if target["value"] is None else format(target["value"], ".2f")}</b>'
-        f"{escape(target['what'])}; aimed at: {escape(target['limit'])}</div>"
+        f"{escape(target['what'])}; aimed at: {escape(target['limit'])}{chance(target)}</div>"
         for target in report["targets"]
     )
     return f'<div class="key">{cells}</div>'

@@ -23,7 +23,7 @@ from inference.subjects import Subject, between, dispersion
 from likeness import __version__
 from likeness.faces import REPORTING
 from likeness.settings import Settings
-from likeness.statistics import Gap, group_gaps, mean_interval, share_interval
+from likeness.statistics import Gap, gap_by_chance, group_gaps, mean_interval, share_interval
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def report_of(subjects: Sequence[Subject], labels: Labels, settings: AuditSettin
         "measures": {name: asdict(column) for name, column in COLUMNS.items()},
         "everyone": everyone,
         "groups": sorted(table, key=lambda group: (-len(group["findings"]), -group["worst_t"], group["name"])),
-        "targets": _targets(everyone, table),
+        "targets": _targets(everyone, table, _lightened_by_chance(values[labelled], members[:, labelled], found, settings.seed)),
         "not_labelled": [name for name in names if name not in known],
         "each": {
             name: {key: _plain(value) for key, value in row.items()} for name, row in zip(names, rows, strict=True)
@@ -157,8 +157,20 @@ def _summary(name: str, values: npt.NDArray[np.float64], members: Sequence[Subje
     }
 
 
-def _targets(everyone: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What a good recipe reaches, over everyone and in the worst group of one attribute."""
+def _lightened_by_chance(
+    values: npt.NDArray[np.float64], members: npt.NDArray[np.bool_], found: Sequence[Group], seed: int
+) -> float | None:
+    single = np.array([len(group.values) == 1 for group in found], bool)
+    return gap_by_chance(values[:, list(COLUMNS).index("lightened")], members[single], seed)
+
+
+def _targets(
+    everyone: Mapping[str, Any], table: Sequence[Mapping[str, Any]], by_chance: float | None
+) -> list[dict[str, Any]]:
+    """What a good recipe reaches, over everyone and in the worst group of one attribute.
+
+    `by_chance`: the gap in lightened skin that random labels give, beside the one there is.
+    """
 
     def means(name: str) -> list[float]:
         single = [group["measures"][name]["mean"] for group in table if len(group["attributes"]) == 1]
@@ -175,10 +187,12 @@ def _targets(everyone: Mapping[str, Any], table: Sequence[Mapping[str, Any]]) ->
         ("lightened, away from one half", _away(everyone["measures"]["lightened"]["mean"]), "at most", 0.07),
         ("gap in lightened between groups", max(lightened) - min(lightened) if lightened else None, "at most", 0.07),
     ]
-    return [
+    targets: list[dict[str, Any]] = [
         {"what": what, "value": value, "limit": f"{sense} {limit:g}", "met": _met(value, sense, limit)}
         for what, value, sense, limit in rows
     ]
+    targets[-1]["by_chance"] = by_chance
+    return targets
 
 
 def _away(share: float | None) -> float | None:

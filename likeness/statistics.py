@@ -127,6 +127,27 @@ def group_gaps(
     ]
 
 
+def gap_by_chance(
+    values: npt.NDArray[np.float64], groups: npt.NDArray[np.bool_], seed: int, draws: int = 1000
+) -> float | None:
+    """Median distance between the highest and the lowest group's mean when whole people are relabelled at random.
+
+    `values` (people,), NaN where not measured; `groups` (groups, people), true for the members. What a gap has to be held
+    against: among few people the best and the worst of many groups are far apart where no group differs at all. None where no
+    relabelling leaves two groups with a value.
+    """
+    generator = randomness.rng(seed, "gap by chance")
+    known, inside = np.isfinite(values), groups.astype(np.float64)
+    column = np.where(known, values, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [
+            (inside @ column[order]) / (inside @ known[order])
+            for order in (generator.permutation(len(values)) for _ in range(draws))
+        ]
+    spreads = [float(np.ptp(row[np.isfinite(row)])) for row in means if np.isfinite(row).sum() > 1]
+    return float(np.median(spreads)) if spreads else None
+
+
 def _differences(values: npt.NDArray[np.float64], groups: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Mean of the members less that of the others (groups, measures); NaN where a side has no value."""
     known = np.isfinite(values)

@@ -243,6 +243,11 @@ class TestPlantedBias:
             shift["people"] == len(photos.people()) and shift["interval_95"]["low"] < 0 < shift["interval_95"]["high"]
         )
 
+    def test_a_gap_is_shown_beside_what_random_labels_give(self, audited: dict[str, dict[str, Any]]) -> None:
+        fair, planted = (audited[kind]["targets"][-1] for kind in ("fair", "planted"))
+        assert 0 < fair["by_chance"] < 1 and fair["value"] < 2 * fair["by_chance"]
+        assert planted["value"] > fair["value"]
+
     def test_the_group_whose_skin_was_lightened_comes_first(self, audited: dict[str, dict[str, Any]]) -> None:
         worst = audited["planted"]["groups"][0]
         assert worst["name"] == "skin tone: dark" and "lightness" in worst["findings"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from likeness.statistics import group_gaps, mean_interval, share_interval, threshold
+from likeness.statistics import gap_by_chance, group_gaps, mean_interval, share_interval, threshold
 
 
 def test_the_interval_of_a_mean_holds_it_about_as_often_as_it_says():
@@ -97,3 +97,17 @@ def test_a_measure_that_does_not_vary_has_no_gap():
 
 def test_a_share_of_people_s_own_shares():
     assert share_interval(2.5, 5).low < 0.5 < share_interval(2.5, 5).high
+
+
+def test_the_gap_that_random_labels_give():
+    values = np.random.default_rng(4).normal(size=400)
+    values = (values - values.mean()) / values.std(ddof=1)
+    half = np.arange(400) < 200
+    by_chance = gap_by_chance(values, np.array([half, ~half]), 0, draws=2000)
+    # The difference of two halves is normal, with a deviation of sqrt(1/200 + 1/200); 0.6745 is the median of its modulus.
+    assert by_chance == pytest.approx(0.6745 * 0.1, rel=0.08)
+    values[:200] += 5  # what is really there is scatter between people, once labels are random
+    assert gap_by_chance(values, np.array([half, ~half]), 0) == pytest.approx(0.6745 * 0.1 * values.std(), rel=0.1)
+    assert gap_by_chance(np.append(values, np.nan), np.array([np.append(half, True), np.append(~half, True)]), 0) > 0
+    assert gap_by_chance(values, np.empty((0, 400), bool), 0) is None
+    assert gap_by_chance(np.full(400, np.nan), np.array([half, ~half]), 0) is None
