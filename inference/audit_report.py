@@ -103,7 +103,9 @@ def report_of(subjects: Sequence[Subject], labels: Labels, settings: AuditSettin
         "measures": {name: asdict(column) for name, column in COLUMNS.items()},
         "everyone": everyone,
         "groups": sorted(table, key=lambda group: (-len(group["findings"]), -group["worst_t"], group["name"])),
-        "targets": _targets(everyone, table, _lightened_by_chance(values[labelled], members[:, labelled], found, settings.seed)),
+        "targets": _targets(
+            everyone, table, _lightened_by_chance(values[labelled], members[:, labelled], found, settings.seed)
+        ),
         "not_labelled": [name for name in names if name not in known],
         "each": {
             name: {key: _plain(value) for key, value in row.items()} for name, row in zip(names, rows, strict=True)
