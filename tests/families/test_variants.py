@@ -70,6 +70,9 @@ def test_a_lora_beneath_the_adapter_is_what_diffusers_stacks(
     renderer = Renderer(
         str(bases(name)), folder, "cpu", weight=weight, variant=find_variant(family_named(name), str(yaml))
     )
+    assert renderer.recipe.guidance_from == "words"
+    with pytest.raises(LikenessError, match="switched off by itself"):
+        renderer.render([RenderJob(PROMPT, "", SEED)], Sampling(guidance_from="base", guidance_scale=2))
     stock = DiffusionPipeline.from_pretrained(bases(name))
     stock.load_lora_weights(file, adapter_name="distilled")
     stock.load_lora_weights(folder, adapter_name="person")
