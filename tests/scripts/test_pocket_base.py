@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from likeness import resources
 from likeness.faces import FaceFinder
+from likeness.families.base import RECIPE_FILE
 from scripts.pocket_base import linear, pictures, text
 from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
@@ -156,6 +157,12 @@ def test_the_error_of_a_picture_is_the_formula() -> None:
         if y:
             total += 0.1 * weights[n, 0, y, x] * abs(error[n, c, y, x] - error[n, c, y - 1, x]) / (2 * 3 * 4 * 6)
     assert float(picture_error(torch.tensor(error), torch.tensor(weights))) == pytest.approx(total)
+
+
+def test_the_configuration_says_how_the_shipped_base_is_sampled() -> None:
+    """Or a base that somebody makes anew would be drawn, and gated, in another way than the one that was measured."""
+    shipped = json.loads((resources.assets() / "pocket" / RECIPE_FILE).read_text(encoding="utf-8"))
+    assert BaseSettings.load(GPU).recipe.model_dump(exclude_unset=True, mode="json") == shipped
 
 
 def test_a_base_that_goes_on_learns_the_words_of_its_new_captions(tmp_path: Path) -> None:
