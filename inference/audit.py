@@ -58,6 +58,10 @@ def audit(
     record, sheet = ((out or folder) / f"audit{suffix}" for suffix in (".json", ".html"))
     files.write_json(record, report)
     files.write_text(sheet, html)
+    for written in (record, sheet):
+        written.chmod(
+            0o600
+        )  # pictures of people, and their numbers by name, outside their folders that nobody else may enter
     return report, sheet
 
 
@@ -77,8 +81,11 @@ def render_missing(people: Sequence[Person], adapter: str | None, count: int, ac
     from inference.headshots import RenderRequest, render
     from inference.renderer import Renderer
 
-    for person in (one for one in people if one.adapter_folders()):
-        chosen = person.adapter(adapter)
+    for person in people:
+        try:
+            chosen = person.adapter(adapter)
+        except LikenessError:
+            continue  # the audit names who is left out, and why
         if not load_renders(person, chosen):
             info = read_info(chosen)
             renderer = Renderer(info.base if info else "pocket", chosen, accept_license=accept_license)

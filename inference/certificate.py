@@ -29,7 +29,7 @@ from likeness.faces.panel import Panel
 from likeness.person import Person
 from likeness.resources import cohort
 from likeness.settings import Settings
-from likeness.statistics import Threshold, mean_interval, share_interval, threshold
+from likeness.statistics import Threshold, hits_interval, mean_interval, threshold
 
 Progress = Callable[[int, int], None]
 """Called with the number of headshots examined, and of all."""
@@ -64,7 +64,7 @@ def certify(
 ) -> tuple[Path, Path]:
     """Examines the adapter's headshots; writes `certificates/<adapter>.json` and `.html`, and returns their paths.
 
-    Raises LikenessError without consent, headshots, or the portraits that the adapter was trained on.
+    Raises LikenessError without consent, headshots, or the photographs that the adapter was made from.
     """
     settings = settings or CertificateSettings()
     person.require_consent()
@@ -82,7 +82,7 @@ def certify(
         followed.append(follow(shot, examiner.finder))
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
-    report |= _measured(examined, [_noise(shot) for shot in shots], examiner, panel, accepts, settings.seed)
+    report |= _measured(examined, [shot.noise for shot in shots], examiner, panel, accepts, settings.seed)
     report |= _choosing(adapter, shots)
     report["yield"] = candidate_yield(renders)
     report["ways"] = ways.compare(shots, examined, settings.seed)
@@ -121,7 +121,7 @@ def _about(
         "selfies": {
             "held_out": examiner.held_out,
             "chose_the_checkpoint": sorted(selfies.chose),
-            "trained_on": [name for name in examiner.names if name not in selfies.held_out | selfies.chose],
+            "trained_on": [name for name in examiner.names if name in selfies.trained],
             "without_face": examiner.faceless,
         },
     }
@@ -142,11 +142,6 @@ def _choosing(adapter: Path, shots: Sequence[Shot]) -> dict[str, Any]:
     }
 
 
-def _noise(shot: Shot) -> object:
-    """What a picture begins with: those of one seed have one pose, whatever the style, and are not independent of each other."""
-    return shot.record.get("seed", shot.path)
-
-
 def _measured(
     examined: Sequence[Examined],
     noises: Sequence[object],
@@ -160,7 +155,7 @@ def _measured(
     total = len(examined)
     # A picture without a face is like nobody: leaving it out would make failures flatter.
     likeness = [item.findings.likeness if item.findings else 0.0 for item in examined]
-    accepted = sum(item.cosine > accepts.value for item in found)
+    accepted = [item.findings is not None and item.findings.cosine > accepts.value for item in examined]
     score = panel.score_vectors([item.vector for item in examined if item.vector is not None], total)
     drifts = examiner.looks.drifts([item.looks for item in found])
     return {
@@ -171,13 +166,13 @@ def _measured(
         "verification": asdict(accepts)
         | {
             "value_as_likeness": examiner.reference.as_likeness(accepts.value),
-            "accepted": accepted / total,
-            "accepted_interval_95": asdict(share_interval(accepted, total)),
+            "accepted": sum(accepted) / total,
+            "accepted_interval_95": asdict(hits_interval(accepted, noises)),
         },
         "copying": _copying(found, of_found, seed),
         "drift": {name: _drift_record(name, drift) for name, drift in drifts.items()},
         "marks_on_selfies": len(examiner.looks.marks.places),
-        "checks": passing(examined),
+        "checks": passing(examined, noises),
     }
 
 

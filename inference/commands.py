@@ -252,10 +252,12 @@ def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
 
     from inference import headshots
     from inference.choice import renderer_of
-    from inference.credentials import available
+    from inference.credentials import Signer, available
     from inference.index import INDEX, read_index
 
     person.require_consent()
+    if available():
+        Signer()  # a key that cannot be made is better known before a large base is loaded
     console = Console(stderr=True)
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Loading the base", total=None)

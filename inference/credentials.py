@@ -15,11 +15,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image
+
 from likeness import __version__, files
 from likeness.errors import LikenessError
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-MIME_TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_FORMATS = ("PNG", "JPEG", "WEBP")
 VALID_FOR = timedelta(days=3650)
 
 State = Literal["trusted", "valid", "invalid", "unsigned"]
@@ -65,16 +68,20 @@ class Signer:
         if not available():
             raise _not_installed()
         if not self.folder.is_dir():
-            _make_chain(self.folder)
+            try:
+                _make_chain(self.folder)
+            except LikenessError as error:
+                remedy = "Set XDG_CONFIG_HOME to a folder that you may write to"
+                raise LikenessError(f"no signing key can be made: it {error.what}", remedy, self.folder) from error
         with files.explained(self.folder, "the signing key cannot be read"):
             self._chain = (self.folder / "chain.pem").read_bytes()
             self._key = (self.folder / "key.pem").read_bytes()
 
-    def sign(self, picture: bytes, suffix: str) -> bytes:
-        """The encoded picture (of a file that ends in `suffix`) with a signed manifest. Nothing may touch it after."""
+    def sign(self, picture: bytes) -> bytes:
+        """The encoded picture with a signed manifest. Nothing may touch it after."""
         import c2pa
 
-        mime = MIME_TYPES[suffix.lower()]
+        mime = _mime_type(picture)
         manifest = {"claim_generator_info": [{"name": "Likeness", "version": __version__}], "format": mime}
         signed = io.BytesIO()
         # ta_url None: no time stamp, so signing opens no connection. A thumbnail would weigh more than the picture.
@@ -97,17 +104,21 @@ class Signer:
 def verify(path: Path, folder: Path | None = None) -> Verdict:
     """What the credentials of a picture say, by the roots in `folder` (this installation's own).
 
-    Raises LikenessError when there is no such picture or the libraries are missing.
+    Nothing is fetched: credentials that lie elsewhere, at an address that the picture names, count as none. Raises LikenessError
+    when there is no such picture or the libraries are missing.
     """
     if not available():
         raise _not_installed()
-    if path.suffix.lower() not in MIME_TYPES:
-        raise LikenessError("is not a picture whose credentials can be read", f"Use {', '.join(MIME_TYPES)}", path)
     with files.explained(path, "cannot be read"):
         data = path.read_bytes()
+    try:
+        mime = _mime_type(data)
+    except (OSError, SyntaxError, ValueError) as error:
+        remedy = f"Use {', '.join(SUFFIXES)}"
+        raise LikenessError("is not a picture whose credentials can be read", remedy, path) from error
     root = (folder or credentials_folder()) / "root.pem"
     anchors = root.read_text(encoding="ascii") if root.is_file() else ""
-    return _read(data, MIME_TYPES[path.suffix.lower()], anchors)
+    return _read(data, mime, anchors)
 
 
 def credentials_folder() -> Path:
@@ -116,10 +127,19 @@ def credentials_folder() -> Path:
     return (Path(home) if os.path.isabs(home) else Path.home() / ".config") / "likeness" / "credentials"
 
 
+def _mime_type(picture: bytes) -> str:
+    """By its content: a picture may have been renamed."""
+    with Image.open(io.BytesIO(picture), formats=_FORMATS) as opened:
+        return Image.MIME[str(opened.format)]
+
+
 def _read(data: bytes, mime: str, anchors: str) -> Verdict:
     import c2pa
 
-    settings: dict[str, Any] = {"trust": {"trust_anchors": anchors}} if anchors else {}
+    # Or a stranger's picture would have this machine open whatever address it names.
+    settings: dict[str, Any] = {"verify": {"remote_manifest_fetch": False}}
+    if anchors:
+        settings["trust"] = {"trust_anchors": anchors}
     try:
         with (
             c2pa.Context.from_dict(settings) as context,
@@ -129,6 +149,8 @@ def _read(data: bytes, mime: str, anchors: str) -> Verdict:
     except c2pa.C2paError as error:
         if isinstance(error, c2pa.C2paError.ManifestNotFound):
             return Verdict("unsigned")
+        if str(error).startswith("Remote:"):
+            return Verdict("unsigned", problems=("it names an address for its credentials, which was not opened",))
         return Verdict("invalid", problems=(str(error).splitlines()[0],))
     manifest = report["manifests"][report["active_manifest"]]
     failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])

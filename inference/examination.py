@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.examiner import Examiner, Findings
 from likeness.gates import Failure
 from likeness.images import load_photo
-from likeness.statistics import share_interval
+from likeness.statistics import hits_interval
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def examine_shot(shot: Shot, examiner: Examiner, accepted_above: float) -> Exami
     return examine(np.asarray(load_photo(shot.path)), examiner, accepted_above)
 
 
-def passing(examined: Sequence[Examined]) -> dict[str, Any]:
-    """How many pictures pass every check, and why the others do not."""
-    return _share(len(examined), sum(not item.failures for item in examined), (item.rejected for item in examined))
+def passing(examined: Sequence[Examined], noises: Sequence[object]) -> dict[str, Any]:
+    """How many pictures pass every check, and why the others do not. `noises`: `Shot.noise` of each."""
+    return _share([item.rejected for item in examined], noises)
 
 
 def candidate_yield(indexes: Sequence[Index]) -> dict[str, Any] | None:
@@ -62,19 +62,19 @@ def candidate_yield(indexes: Sequence[Index]) -> dict[str, Any] | None:
     if not candidates:
         return None
     found = [candidate.assessment for candidate in candidates]
-    passed = sum(not assessment.failures for assessment in found)
-    reasons = (tuple(failure.what for failure in assessment.failures) for assessment in found)
-    return _share(len(found), passed, reasons) | {
+    reasons = [tuple(failure.what for failure in assessment.failures) for assessment in found]
+    return _share(reasons, [candidate.seed for candidate in candidates]) | {
         "let_through": sum(candidate.passes for candidate in candidates),
         "not_measured": sum(not assessment.measured for assessment in found),
     }
 
 
-def _share(total: int, passed: int, reasons: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+def _share(reasons: Sequence[tuple[str, ...]], noises: Sequence[object]) -> dict[str, Any]:
+    passes = [not each for each in reasons]
     return {
-        "of": total,
-        "passed": passed,
-        "share": passed / total,
-        "interval_95": asdict(share_interval(passed, total)),
+        "of": len(passes),
+        "passed": sum(passes),
+        "share": sum(passes) / len(passes),
+        "interval_95": asdict(hits_interval(passes, noises)),
         "rejected_for": dict(Counter(reason for each in reasons for reason in each).most_common()),
     }

@@ -31,7 +31,7 @@ def encode(image: Image.Image, suffix: str, signer: Signer | None) -> bytes:
         image.save(buffer, "WEBP", quality=95, xmp=XMP)
     else:
         image.save(buffer, "JPEG", quality=95, subsampling=0, xmp=XMP)
-    return signer.sign(buffer.getvalue(), suffix) if signer else buffer.getvalue()
+    return signer.sign(buffer.getvalue()) if signer else buffer.getvalue()
 
 
 def write(path: Path, image: Image.Image, record: Mapping[str, Any], signer: Signer | None) -> None:

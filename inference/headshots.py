@@ -1,14 +1,15 @@
 """The whole of rendering for one person: from a request to ranked headshots in the person's folder.
 
 Candidates are drawn until as many pass the gates as were asked for, or the patience is at its end. Every one is written as
-soon as it is drawn, so that an interruption keeps what is there. At the end the candidates beyond the number asked for go,
-the contact sheet is made of the rest, and `headshots.json` says what became of each.
+soon as it is drawn, and `headshots.json` with it, which says what became of each: so whatever ends a render keeps what is there. At
+the end the candidates beyond the number asked for go, and the contact sheet is made of the rest.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from inference.prompts import Prompt, compose
 from inference.ranking import Assessment, Judge, best_first, judge_of
 from inference.renderer import LATENT_STREAM, Renderer, RenderJob, Sampling
 from inference.styles import SlotName, Style, find_style
-from likeness import __version__, files
+from likeness import __version__, files, resources
 from likeness.adapter import weights_sha256
 from likeness.errors import LikenessError
 from likeness.faces.embed import SELECTING
@@ -112,14 +113,19 @@ def render(
     gates = renderer.recipe.gates.over(request.gates)
     if renderer.family.unread(prompt.positive):
         _log.warning("the prompt is longer than this base reads: what you chose last may not show")
+    if renderer.info is not None and not renderer.info.trained:
+        _log.warning(
+            "which selfies this adapter was trained on is not on record: all of them choose, and none can report"
+        )
+    signer = _signer()
     folder = _new_run(person.headshots, style.name)
-    origin = _origin(renderer, adapter, request)
-    writer = _Writer(folder, request, style, prompt, gates, origin, _signer())
-    judge = judge or judge_of(person, request.recogniser, renderer.info.held_out if renderer.info else [])
+    writer = _Writer(folder, request, style, prompt, gates, _origin(renderer, adapter, request), signer)
+    judge = judge or judge_of(person, request.recogniser, renderer.info.trained if renderer.info else None)
     done: list[Headshot] = []
     try:
         for image, seed in _candidates(renderer, request, prompt, done):
             done.append(writer.write(image, seed, judge))
+            writer.index(done).write(folder)
             progress(len(done), len(done) + _missing(request, done))
     finally:
         kept, index = _keep_best(writer, done)
@@ -197,6 +203,24 @@ class _Writer:
         finish.write(self.folder / name, image, record, self.signer)
         return Headshot(self.folder / name, seed, assessment, passes)
 
+    def index(self, done: Sequence[Headshot], gone: Collection[int] = ()) -> Index:
+        """Of what has been drawn, as if that were all; `gone`: seeds of those whose pictures do not stay."""
+        kept, rest = self.ranked(done)
+
+        def candidates(shots: Sequence[Headshot]) -> tuple[Candidate, ...]:
+            return tuple(
+                Candidate(shot.seed, None if shot.seed in gone else shot.path.name, shot.passes, shot.assessment)
+                for shot in shots
+            )
+
+        weights = self.origin["adapter_sha256"]
+        return Index(self.style.name, weights, self.request.count, self.gates, candidates(kept), candidates(rest))
+
+    def ranked(self, done: Sequence[Headshot]) -> tuple[list[Headshot], list[Headshot]]:
+        """As many as were asked for, best first, and the others in the order of drawing."""
+        best = [done[place] for place in best_first([shot.assessment for shot in done], self.gates)]
+        return best[: self.request.count], sorted(best[self.request.count :], key=lambda shot: shot.seed)
+
 
 def _glasses(renderer: Renderer) -> bool:
     return renderer.info is not None and renderer.info.glasses
@@ -210,7 +234,7 @@ def _origin(renderer: Renderer, adapter: Path | None, request: RenderRequest) ->
     """What the pictures are drawn with, without a path: those tell where a person keeps their files."""
     packages = {name: version(name) for name in PACKAGES}
     return {
-        "base": Path(renderer.base).name if Path(renderer.base).is_dir() else renderer.base,
+        "base": resources.without_path(renderer.base),
         "base_sha256": renderer.base_sha256,
         "licence": renderer.family.licence,
         "adapter": None if adapter is None else adapter.name,
@@ -257,33 +281,30 @@ def _new_run(headshots: Path, style: str) -> Path:
 
 
 def _keep_best(writer: _Writer, done: list[Headshot]) -> tuple[list[Headshot], Index]:
-    """Rank; remove what is beyond the number asked for; write the contact sheet, and the index of all."""
+    """Rank; write the index of all, remove what is beyond the number asked for, and write the contact sheet."""
     request, gates = writer.request, writer.gates
-    ranked = [done[position] for position in best_first([shot.assessment for shot in done], gates)]
-    kept, rest = ranked[: request.count], sorted(ranked[request.count :], key=lambda shot: shot.seed)
-    gone = {shot.seed for shot in rest if shot.passes or not request.keep_rejected}
-    for shot in rest:
-        if shot.seed in gone:
-            shot.path.unlink()
-            shot.path.with_suffix(".json").unlink()
-
-    def candidates(shots: list[Headshot]) -> tuple[Candidate, ...]:
-        return tuple(
-            Candidate(shot.seed, None if shot.seed in gone else shot.path.name, shot.passes, shot.assessment)
-            for shot in shots
-        )
-
-    index = Index(
-        writer.style.name, writer.origin["adapter_sha256"], request.count, gates, candidates(kept), candidates(rest)
-    )
+    kept, rest = writer.ranked(done)
+    gone = [shot for shot in rest if shot.passes or not request.keep_rejected]
+    index = writer.index(done, {shot.seed for shot in gone})
     if not kept:
         with suppress(OSError):  # not empty: something half-way was left to be looked at
             writer.folder.rmdir()
         return [], index
     index.write(writer.folder)
-    sheet = tile([Image.open(shot.path) for shot in kept], [_caption(shot, gates) for shot in kept], 4, 256)
-    files.write_bytes(writer.folder / SHEET, finish.encode(sheet, ".jpg", writer.signer))
+    for shot in gone:
+        shot.path.unlink()
+        shot.path.with_suffix(".json").unlink()
+    files.write_bytes(writer.folder / SHEET, finish.encode(_sheet(kept, gates), ".jpg", writer.signer))
     return kept, index
+
+
+def _sheet(shots: Sequence[Headshot], gates: Gates) -> Image.Image:
+    """Many of them are smaller and in more columns: a JPEG is 65,535 px high at most."""
+    side, small = 256 if len(shots) <= 100 else 128, []
+    for shot in shots:  # one after the other: a system lets a process hold few hundred files open
+        with Image.open(shot.path) as picture:
+            small.append(ImageOps.contain(picture, (side, side), Image.Resampling.LANCZOS))
+    return tile(small, [_caption(shot, gates) for shot in shots], max(4, math.isqrt(len(shots))), side)
 
 
 def _caption(shot: Headshot, gates: Gates) -> str:

@@ -123,14 +123,16 @@ def _read(path: Path) -> Labels:
         with files.explained(path, "cannot be read"):
             text = path.read_text(encoding="utf-8-sig")
         rows = _table(text) if path.suffix.lower() == ".csv" else json.loads(text)
-        return {str(name): _known(values) for name, values in rows.items()}
+        return {str(name).strip(): _known(values) for name, values in rows.items()}
     except (ValueError, AttributeError, csv.Error) as error:
         remedy = 'Write {"ana": {"age": "20s"}} as JSON, or a CSV whose first column is called person'
         raise LikenessError("these are no labels", remedy, path) from error
 
 
 def _known(values: Mapping[Any, Any]) -> dict[str, str]:
-    return {str(key).strip(): str(value).strip() for key, value in values.items() if str(value or "").strip()}
+    """An empty cell is not known; `false` and 0 are values like others."""
+    told = {str(key).strip(): "" if value is None else str(value).strip() for key, value in values.items()}
+    return {key: value for key, value in told.items() if value}
 
 
 def _table(text: str) -> dict[str, dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from inference.index import INDEX, Index, read_index, read_json
-from likeness import files
-from likeness.adapter_file import read_info, weights_sha256
+from likeness.adapter_file import INFO_FILE, read_info, weights_sha256
 from likeness.errors import LikenessError
 from likeness.faces import FaceEmbedder
 from likeness.faces.arrays import Pixels
@@ -23,12 +21,18 @@ from likeness.person import Person
 class Selfies:
     """The photographs that an adapter was made from: name and pixels of each.
 
-    held_out: names of those that took no part in anything.  chose: of those that chose the checkpoint, and no more.
+    held_out: names of those that took no part in anything.  chose: of those that chose the checkpoint, and no more. All others
+    were trained on.
     """
 
     photos: list[tuple[str, Pixels]]
     held_out: frozenset[str]
     chose: frozenset[str] = frozenset()
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """Names of the photographs that were trained on."""
+        return frozenset(name for name, _ in self.photos) - self.held_out - self.chose
 
 
 @dataclass(frozen=True)
@@ -38,35 +42,35 @@ class Shot:
     path: Path
     record: dict[str, Any]
 
+    @property
+    def noise(self) -> object:
+        """What it began with: pictures of one seed have one pose, whatever the style, and are not independent of each other."""
+        return self.record.get("seed", self.path)
+
 
 def load_selfies(person: Person, adapter: Path) -> Selfies:
-    """The photographs that the adapter's portraits were cut from.
+    """The photographs that the adapter says it was trained on, and those that were kept from it; none that were added since.
 
-    A photograph counts as held out when it is in every set of portraits of the adapter's resolution, or was left out. Raises LikenessError
-    when there is none, or a photograph is gone or was changed since.
+    Raises LikenessError when it does not say, and when a photograph is gone or was changed since.
     """
     info = read_info(adapter)
     if info is None:
         raise LikenessError("this adapter was made elsewhere: what it was trained on is not known", path=adapter)
-    splits: dict[str, set[str]] = {}
-    digests: dict[str, str] = {}
-    for name, digest, split in _portraits(person, info.resolution):
-        splits.setdefault(name, set()).add(split)
-        digests[name] = digest
-    if not splits:
-        remedy = f"Make them: likeness prepare {person.folder} --resolution {info.resolution}"
-        raise LikenessError("the portraits that this adapter was trained on are not there", remedy, person.prepared)
-    photos = []
-    for name, digest in sorted(digests.items()):
-        path = person.selfies / name
-        if not path.is_file() or files.sha256(path) != digest:
-            raise LikenessError("this photograph is gone or was changed since the training", "Put it back", path)
-        photos.append((name, np.asarray(load_photo(path))))
-    selecting = set(info.selection.photos) if info.selection else set()
-    chose = frozenset(name for name, digest in digests.items() if digest in selecting)
-    untrained = set(info.held_out)
-    held_out = frozenset(n for n, found in splits.items() if found == {"held-out"} or digests[n] in untrained)
-    return Selfies(photos, held_out - chose, chose)
+    if not info.trained:
+        what = (
+            f"which photographs this adapter was trained on is not on record: that is in {INFO_FILE} beside its weights"
+        )
+        raise LikenessError(what, "Give the folder that it was trained into, or train again", adapter)
+    names = {digest: path.name for digest, path in person.selfies_by_digest().items()}
+    missing = [digest for digest in (*info.trained, *info.held_out) if digest not in names]
+    if missing:
+        what = f"{len(missing)} of the photographs that this adapter was made from are gone or were changed since the training"
+        raise LikenessError(what, "Put them back as they were", person.selfies)
+    selecting = info.selection.photos if info.selection else []
+    chose = frozenset(names[digest] for digest in info.held_out if digest in selecting)
+    kept = frozenset(names[digest] for digest in info.held_out)
+    wanted = sorted(kept | {names[digest] for digest in info.trained})
+    return Selfies([(name, np.asarray(load_photo(person.selfies / name))) for name in wanted], kept - chose, chose)
 
 
 def check_reporter(adapter: Path, recogniser: FaceEmbedder) -> None:
@@ -75,17 +79,6 @@ def check_reporter(adapter: Path, recogniser: FaceEmbedder) -> None:
     if info is not None and info.trained_by == recogniser.id:
         what = f"this adapter was trained to be like the person in the eyes of {recogniser.id}, which must not report on it"
         raise LikenessError(what, "Report by another one: --recogniser dlib", adapter)
-
-
-def _portraits(person: Person, width: int) -> Iterator[tuple[str, str, str]]:
-    """(photo, digest, split) of all prepared portraits of that width, square or not."""
-    from datasets import load_from_disk
-
-    folders = [person.prepared / str(width), *sorted(person.prepared.glob(f"{width}x*"))]
-    for folder in folders:
-        if (folder / "dataset_info.json").is_file():
-            for row in load_from_disk(str(folder)).select_columns(["photo", "digest", "split"]):
-                yield row["photo"], row["digest"], row["split"]
 
 
 def load_renders(person: Person, adapter: Path) -> list[tuple[Path, Index]]:

@@ -13,7 +13,7 @@ from inference.material import Shot
 from likeness.faces import FaceFinder
 from likeness.faces.following import Followed, following
 from likeness.images import load_photo
-from likeness.statistics import mean_interval, share_interval
+from likeness.statistics import hits_interval, mean_interval
 
 
 def follow(shot: Shot, finder: FaceFinder) -> dict[str, Followed]:
@@ -30,21 +30,22 @@ def summary(found: Sequence[dict[str, Followed]], shots: Sequence[Shot], clip: s
     names = sorted({name for each in found for name in each})
     checks = {}
     for name in names:
-        asked = [each[name] for each in found if name in each]
-        agreed = sum(one.agrees for one in asked)
+        asked = [(each[name].agrees, shot.noise) for each, shot in zip(found, shots, strict=True) if name in each]
+        agreed, noises = zip(*asked, strict=True)
         checks[name] = {
-            "asked": len(asked),
-            "agreed": agreed,
-            "share": agreed / len(asked),
-            "interval_95": asdict(share_interval(agreed, len(asked))),
+            "asked": len(agreed),
+            "agreed": sum(agreed),
+            "share": sum(agreed) / len(agreed),
+            "interval_95": asdict(hits_interval(agreed, noises)),
         }
     return {"checks": checks, "clip_score": None if clip is None else _clip(shots, clip, seed)}
 
 
 def _clip(shots: Sequence[Shot], spec: str, seed: int) -> dict[str, Any] | None:
     model = ClipScore(spec)
-    scores = [model.score(load_photo(shot.path), shot.record["prompt"]) for shot in shots if "prompt" in shot.record]
-    interval = mean_interval(scores, seed, "clip score")
+    prompted = [shot for shot in shots if "prompt" in shot.record]
+    scores = [model.score(load_photo(shot.path), shot.record["prompt"]) for shot in prompted]
+    interval = mean_interval(scores, seed, "clip score", [shot.noise for shot in prompted])
     if not scores:
         return None
     return {"mean": float(np.mean(scores)), "interval_95": asdict(interval) if interval else None, "each": scores}

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from inference.gates import failures, faults
-from likeness import files
 from likeness.errors import LikenessError
 from likeness.faces import FaceEmbedder, FaceFinder, Reference, embedder
 from likeness.faces.arrays import Pixels
@@ -84,15 +83,19 @@ class Judge:
         return Assessment(self.reference.likeness(vector), self.reference.raw(vector), tuple(found))
 
 
-def judge_of(person: Person, recogniser: str, held_out: Collection[str]) -> Judge:
-    """A judge that knows as much of the person as their selfies tell.
+def judge_of(person: Person, recogniser: str, trained: Collection[str] | None) -> Judge:
+    """A judge that knows as much of the person as the photographs tell that were trained on (`trained`: their SHA-256).
 
-    The photographs that were kept from training (`held_out`: their SHA-256) are kept from choosing too: whoever reports by
-    them reports fairly.
+    Those that were kept from training are kept from choosing too: whoever reports by them reports fairly. Where it is not known
+    what was trained on (None or empty) all selfies choose.
     """
     finder, recognise = FaceFinder(), embedder(recogniser)
     photos: list[tuple[str, Pixels]] = []
-    for path in (path for path in person.selfie_files() if files.sha256(path) not in held_out):
+    if trained:
+        selfies = sorted(path for digest, path in person.selfies_by_digest().items() if digest in trained)
+    else:
+        selfies = person.selfie_files()
+    for path in selfies:
         # A broken photograph is what `likeness check` is for; it is no reason not to render.
         with suppress(PhotoError):
             photos.append((path.name, np.asarray(load_photo(path))))
@@ -118,16 +121,18 @@ def _reference(
 
 
 def best_first(assessments: Sequence[Assessment], gates: Gates | None = None) -> list[int]:
-    """Positions of the assessments: those that pass the gates first, then those with the fewest rejections.
+    """Positions of the assessments: those that pass the gates first, then by how many gates reject them; last what nobody can use.
 
     The likest comes first among equals, which puts what lies under the verification threshold last; ties keep their order.
     A gate that only warns takes no part: it says something, and decides nothing.
     """
     gates = gates or Gates()
 
-    def key(position: int) -> tuple[int, float]:
+    def key(position: int) -> tuple[bool, int, float]:
         assessment = assessments[position]
         likeness = assessment.likeness if assessment.likeness is not None else float("-inf")
-        return len(gates.rejecting(assessment.failures)), -likeness
+        # Gates and not failures are counted: lightness, hue and tone of one skin are three failures and one drift.
+        rejecting = {failure.gate for failure in gates.rejecting(assessment.failures)}
+        return "faults" in rejecting, len(rejecting), -likeness
 
     return sorted(range(len(assessments)), key=key)

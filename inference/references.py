@@ -24,13 +24,13 @@ _MIDDLE = 0.42
 def choose(person: Person, adapter: Path, count: int, finder: FaceFinder | None = None) -> list[ReferencePhoto]:
     """The sharpest faces first, of the selfies that the adapter was trained on; never one that was held out of it.
 
-    Fewer than `count` where there are fewer with a face. Raises LikenessError without the portraits that the adapter was
-    trained on, and when no selfie is left.
+    Fewer than `count` where there are fewer with a face. Raises LikenessError when it is not known what was trained on, and
+    when no selfie is left.
     """
     selfies, finder = load_selfies(person, adapter), finder or FaceFinder()
     found: list[tuple[float, str, Pixels, Face]] = []
     for name, rgb in selfies.photos:
-        faces = [] if name in selfies.held_out else finder.find(rgb)
+        faces = finder.find(rgb) if name in selfies.trained else []
         if faces:
             found.append((sharpness(rgb, faces[0]), name, rgb, faces[0]))
     if not found:

@@ -18,7 +18,7 @@ from inference.prompts import compose
 from inference.renderer import Renderer, RenderJob, Sampling
 from inference.styles import find_style
 from inference.subjects import STRICT
-from likeness import files, resources
+from likeness import resources
 from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
 from likeness.faces import SELECTING, FaceFinder, embedder
@@ -95,9 +95,9 @@ class Scorecard:
         key = (person.name, judging, held_out)
         if self._last is None or self._last[0] != key:
             photos = load_selfies(person, adapter).photos
-            names = {name: files.sha256(person.selfies / name) for name, _ in photos}
-            own = {name for name, digest in names.items() if digest in judging}
-            aside = {name for name, digest in names.items() if digest in held_out - judging}
+            names = {digest: path.name for digest, path in person.selfies_by_digest().items()}
+            own = {names[digest] for digest in judging}
+            aside = {names[digest] for digest in held_out - judging}
             self._last = key, Examiner(photos, own, self._finder, self._embedder, aside)
         return self._last[1]
 

@@ -46,9 +46,12 @@ class Style(Settings):
     @model_validator(mode="after")
     def _slots_and_prompt_agree(self) -> Self:
         try:
-            fields = [field for _, field, _, _ in string.Formatter().parse(self.prompt) if field is not None]
+            parts = list(string.Formatter().parse(self.prompt))
         except ValueError as error:
             raise ValueError(f"a prompt whose braces close ({error})") from error
+        if any(form or how for _, _, form, how in parts):
+            raise ValueError("nothing but a name in the prompt's braces, no : and no !")
+        fields = [field for _, field, _, _ in parts if field is not None]
         known = {SUBJECT, *self.slots}
         unknown = [field for field in fields if field not in known]
         if unknown:

@@ -61,7 +61,7 @@ def measure(
     `portraits`: genuine ones of the person, where there are any. Then what these show, and the selfies do not, is no drift: a
     studio's light changes how skin reads, and not by the same on every skin.
 
-    Raises LikenessError without consent, headshots, or the portraits that the adapter was trained on.
+    Raises LikenessError without consent, headshots, or the photographs that the adapter was made from.
     """
     person.require_consent()
     check_reporter(adapter, recogniser)

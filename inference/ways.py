@@ -54,10 +54,10 @@ def compare(shots: Sequence[Shot], examined: Sequence[Examined], seed: int) -> l
             {
                 "way": way,
                 "pictures": len(places),
-                "likeness": _mean(scores, [shots[place].record.get("seed") for place in places], seed, way),
+                "likeness": _mean(scores, [shots[place].noise for place in places], seed, way),
                 "copying": float(np.mean([one.copy_score for one in found])) if found else None,
                 "copies": sum(one.copied for one in found),
-                "checks": passing([examined[place] for place in places]),
+                "checks": passing([examined[place] for place in places], [shots[place].noise for place in places]),
                 "against_first": _mean(rises, noises, seed, f"{way} against") | {"pairs": len(rises)}
                 if rises
                 else None,

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from likeness import files
+from likeness import files, resources
 from likeness.errors import LikenessError
 from likeness.families import family_of
 from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
@@ -29,13 +29,18 @@ from likeness.settings import Settings
 LORA_FILE = "pytorch_lora_weights.safetensors"
 INFO_FILE = "adapter.json"
 HEADER_KEY = "likeness"
+BESIDE_ONLY = frozenset({"trained", "held_out", "selection"})
+"""What only the record beside the weights says: it concerns nobody that they are given to."""
 ADAPTER_NAME, VARIANT_NAME = "likeness", "variant"
 
 _log = logging.getLogger(__name__)
 
 
 class AdapterInfo(Settings):
-    """What an adapter was made from and how. Holds no name, and of the photographs their digest and whether glasses are worn."""
+    """What an adapter was made from and how. Holds no name, and of the photographs their digest and whether glasses are worn.
+
+    The weights file's header says the same, but for BESIDE_ONLY.
+    """
 
     family: str
     base: str
@@ -59,13 +64,14 @@ class AdapterInfo(Settings):
     """ISO 8601. Not in the weights file's header, so that equal weights are equal files."""
     tokens: list[str] = []
     """New words that were trained (pivotal tuning), the trigger in a row. Their embeddings lie beside the weights."""
+    trained: list[str] = []
+    """SHA-256 of the photographs that were trained on: what pictures are chosen by. Empty where it is not on record."""
     held_out: list[str] = []
-    """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them. Only beside the
-    weights: it concerns nobody that they are given to."""
+    """SHA-256 of the photographs that were kept from training, so that likeness can be reported by them."""
     trained_by: str | None = None
     """The id of the recogniser whose say trained it (identity loss), which must not report; None: none had any."""
     selection: Selection | None = None
-    """Which checkpoint this is; None: the last, for nothing else was asked. Like ``held_out`` only beside the weights."""
+    """Which checkpoint this is; None: the last, for nothing else was asked."""
 
     @property
     def reporting(self) -> list[str]:
@@ -82,17 +88,15 @@ class AdapterInfo(Settings):
 def read_info(path: Path) -> AdapterInfo | None:
     """What the adapter (a folder or a LoRA file) says of itself; None when it was made elsewhere.
 
-    Raises LikenessError when it is not there or cannot be read.
+    The record beside a LoRA file says more than its header, and is read for the file too. Raises LikenessError when it is not there or cannot be read.
     """
-    record = path / INFO_FILE
+    record = (path.parent if path.name == LORA_FILE else path) / INFO_FILE
     if record.is_file():
         try:
             with files.explained(record, "cannot be read"):
                 return AdapterInfo.parse(json.loads(record.read_text(encoding="utf-8")), record)
         except ValueError as error:
-            raise LikenessError(
-                "is not readable JSON", "Delete it: the weights' header says the same", record
-            ) from error
+            raise LikenessError("is not readable JSON", "Restore it, or train again", record) from error
     weights = lora_file(path)
     try:
         with safe_open(weights, "pt") as reader:
@@ -145,7 +149,8 @@ def load_into(
             what = f"this adapter is of the family {info.family}, and the base {base} is of {family.name}"
             raise LikenessError(what, f"Render it on its own base: --base {info.base}", path)
         if info.base_sha256 != (base_sha256 or family.hash(base)):
-            _log.warning("%s was trained on other weights than %s has: likeness may suffer", path, base)
+            told = "the adapter %s was trained on other weights than %s has: likeness may suffer"
+            _log.warning(told, path.name, resources.without_path(base))
     if info is not None and info.method == "dreambooth":
         _load_dreambooth(pipeline, path, weight)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from datetime import date, datetime
 from pathlib import Path
@@ -55,9 +56,7 @@ def create(
         {"who": who, "basis": basis, "when": when.date() if when else date.today(), "note": note},
     )
     chosen = _photographs_in(photos) if photos else []
-    person = Person.create(folder, consent)
-    for photo in chosen:
-        _copy(photo, person.selfies)
+    person = Person.create(folder, consent, chosen)
     typer.echo(f"{person.folder} is there, with {len(chosen)} photographs.")
     if photos is None:
         typer.echo(f"Copy 10 to 20 photographs of this person alone into {person.selfies}.")
@@ -112,17 +111,10 @@ def _photographs_in(folder: Path) -> list[Path]:
     return photographs
 
 
-def _copy(photo: Path, folder: Path) -> None:
-    from likeness.files import explained, write_bytes
-
-    with explained(photo, "cannot be read"):
-        data = photo.read_bytes()
-    write_bytes(folder / photo.name, data)
-
-
 def _count(folder: Path) -> int:
-    pictures = {".png", ".jpg", ".jpeg", ".webp"}
-    return sum(path.suffix in pictures for path in folder.rglob("*")) if folder.is_dir() else 0
+    """Of pictures with a record beside them, which a contact sheet has not."""
+    pictures = {".png", ".jpg", ".webp"}
+    return sum(path.suffix in pictures and path.with_suffix(".json").is_file() for path in folder.rglob("*"))
 
 
 def main() -> None:
@@ -131,6 +123,9 @@ def main() -> None:
     2: the user can put it right (LikenessError), 130: interrupted, 1: a fault of the programme. The variable
     LIKENESS_DEBUG=1 in the environment lets errors through with their traceback.
     """
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a cluster that takes the machine away, a terminal that is closed
+        if signal.getsignal(ending) == signal.SIG_DFL:  # not under nohup
+            signal.signal(ending, signal.default_int_handler)
     if os.environ.get("LIKENESS_DEBUG"):
         app()
     try:

@@ -29,7 +29,7 @@ from likeness.cohort import cohort_person
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.faces.panel import Panel, Score
-from likeness.files import sha256, write_image, write_json
+from likeness.files import write_image, write_json
 from likeness.images import enlarge
 from likeness.person import Person
 from likeness.sheets import tile
@@ -69,7 +69,7 @@ def demo(into: Path, count: int, overrides: list[str], console: Console) -> Path
 
     console.rule("3 of 4: headshots")
     info, held_out = _reports(person, adapter)
-    judge = judge_of(person, RenderRequest().recogniser, info.held_out)
+    judge = judge_of(person, RenderRequest().recogniser, info.trained)
     headshots = _render(person, adapter, judge, count, console)
 
     console.rule("4 of 4: whom do they look like?")
@@ -143,7 +143,8 @@ def _reports(person: Person, adapter: Path) -> tuple[AdapterInfo, set[str]]:
         raise LikenessError(
             "this adapter does not say what it was not trained on", "Remove it and run the demo again", adapter
         )
-    return info, {path.name for path in person.selfie_files() if sha256(path) in info.reporting}
+    selfies = person.selfies_by_digest()
+    return info, {selfies[digest].name for digest in info.reporting}
 
 
 def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel:

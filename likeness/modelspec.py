@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-from likeness import __version__
-from likeness.adapter_file import HEADER_KEY, AdapterInfo
+from likeness import __version__, resources
+from likeness.adapter_file import BESIDE_ONLY, HEADER_KEY, AdapterInfo
 from likeness.families import family_named
 
 
@@ -27,5 +27,8 @@ def header(info: AdapterInfo) -> dict[str, str]:
         # Empty while a run writes its adapter, so that equal weights are equal files.
         "date": info.created,
     }
-    own = json.dumps(info.model_dump(mode="json", exclude={"created", "held_out", "selection"}), sort_keys=True)
-    return {"format": "pt", HEADER_KEY: own} | {f"modelspec.{key}": value for key, value in spec.items() if value}
+    own = info.model_dump(mode="json", exclude={"created", *BESIDE_ONLY})
+    own["base"] = resources.without_path(info.base)
+    return {"format": "pt", HEADER_KEY: json.dumps(own, sort_keys=True)} | {
+        f"modelspec.{key}": value for key, value in spec.items() if value
+    }

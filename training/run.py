@@ -167,6 +167,7 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, selection: Select
         steps=config.steps,
         data_digest=parts.data_digest,
         glasses=parts.glasses,
+        trained=parts.trained,
         held_out=parts.held_out,
         trained_by=None if parts.identity is None else parts.identity.recogniser,
         selection=selection,

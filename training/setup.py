@@ -60,8 +60,10 @@ class Parts:
     """The largest that was trained on."""
     data_digest: str
     """Of all that was trained on: pictures, masks and captions."""
+    trained: list[str]
+    """SHA-256 of the photographs that are trained on."""
     held_out: list[str]
-    """SHA-256 of the photographs that are not trained on."""
+    """SHA-256 of the others."""
     glasses: bool
     """Whether they are worn on most of the portraits."""
 
@@ -113,6 +115,7 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         note,
         max(width for width, _ in buckets),
         _data_digest(learnt),
+        sorted({row["digest"] for row in learnt}),
         sorted({row["digest"] for row in [*kept, *unused]}),
         glasses,
     )

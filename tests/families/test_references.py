@@ -12,7 +12,9 @@ from PIL import Image, ImageFilter
 from inference.references import choose
 from inference.renderer import ReferencePhoto, Renderer, RenderJob, Sampling
 from likeness import files, randomness, resources
+from likeness.adapter_file import INFO_FILE, read_info
 from likeness.errors import LikenessError
+from likeness.selection import Selection
 from tests.families.common import NAMES, PROMPT, SEED, SIDE, STEPS, STOCK
 from tests.inference.people import make_person
 
@@ -62,3 +64,10 @@ def test_the_sharpest_selfies_that_were_trained_on_are_shown(tmp_path: Path) -> 
     assert found[-1].sha256 == trained[0], "the blurred one comes last"
     assert all(photo.image.width == photo.image.height <= 384 for photo in found)
     assert [photo.sha256 for photo in choose(person, person.adapters / "first", 1)] == [found[0].sha256]
+    record = person.adapters / "first" / INFO_FILE
+    info = read_info(record.parent)
+    assert info is not None
+    selection = Selection(step=1, note="", photos=info.held_out[:1])
+    files.write_json(record, info.model_copy(update={"selection": selection}).model_dump(mode="json"))
+    again = [photo.sha256 for photo in choose(person, person.adapters / "first", 4)]
+    assert sorted(again) == sorted(trained), "nor is one that chose the checkpoint shown"

@@ -1,12 +1,11 @@
 """People with selfies, an adapter and headshots on disk, without a training: what a certificate or an audit reads."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -19,15 +18,15 @@ from likeness.person import Consent, Person
 from tests import photos
 from tests.photos import Pixels
 
-WIDTH = 32
 PLASTIC = Failure("texture", "fine texture of the skin", -4.0, -3.0)
 
 
-def make_adapter(folder: Path) -> Path:
-    """An adapter as far as it is read here."""
+def make_adapter(folder: Path, trained: Sequence[Path] = (), held_out: Sequence[Path] = ()) -> Path:
+    """An adapter of these photographs, as far as it is read here."""
     info = AdapterInfo(
         family="sd15", base="pocket", base_sha256="0" * 64, method="lora", trigger="sks", class_word="person",
-        steps=1, data_digest="0" * 64, resolution=WIDTH,
+        steps=1, data_digest="0" * 64, resolution=32,
+        trained=[files.sha256(path) for path in trained], held_out=[files.sha256(path) for path in held_out],
     )  # fmt: skip
     folder.mkdir(parents=True)
     files.write_json(folder / INFO_FILE, info.model_dump(mode="json"))
@@ -41,12 +40,7 @@ def make_person(folder: Path, source: Path) -> Person:
     paths = photos.selfies(source)
     for path in paths:
         shutil.copyfile(path, person.selfies / path.name)
-    rows = [
-        {"photo": path.name, "digest": files.sha256(path), "split": "held-out" if path in paths[-2:] else "train"}
-        for path in paths
-    ]
-    Dataset.from_list(rows).save_to_disk(str(person.prepared / str(WIDTH)))
-    make_adapter(person.adapters / "first")
+    make_adapter(person.adapters / "first", paths[:-2], paths[-2:])
     return person
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,6 +153,9 @@ def test_labels_come_from_a_file_or_the_cohort_s_own_truth(tmp_path: Path) -> No
     name = photos.people()[0].name
     known = load_labels(tmp_path, given, ["ana", name])
     assert known["ana"] == {"age": "30"} and set(known[name]) == {"skin tone", "age", "sex presentation"}
+    given.write_text('{" ana ": {"glasses": true}, "ben": {"glasses": false}, "cy": {"children": 0, "age": null}}')
+    told = {"ana": {"glasses": "True"}, "ben": {"glasses": "False"}, "cy": {"children": "0"}}
+    assert load_labels(tmp_path, given, ["ana", "ben", "cy"]) == told
     for text in ("[1]", "{", '{"ana": "dark"}'):
         given.write_text(text)
         with pytest.raises(LikenessError, match="these are no labels"):
@@ -191,6 +195,8 @@ def test_the_command_writes_both_files(few: Path, tmp_path: Path, monkeypatch: p
     html = (tmp_path / "audit.html").read_text()
     assert "<script" not in html and not re.findall(r'(?:src|href)="(?!data:image/jpeg;base64,)', html)
     assert str(few) not in html + json.dumps(report)
+    # People's folders are closed to others, and this is pictures of them outside of these.
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("audit.html", "audit.json")} == {0o600}
 
 
 def test_the_script_is_the_command(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ from inference.material import load_selfies, load_shots
 from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
 from likeness.errors import LikenessError
-from likeness.person import Consent, Person
+from likeness.person import Person
 from tests import photos
-from tests.inference.people import WIDTH, draw, make_adapter
-from training.prepare import load_portraits, prepare
+from tests.inference.people import draw, make_adapter, make_person
+from training.prepare import prepare
 
 OWN, STRANGER = photos.people()[15], photos.people()[4]
 
@@ -48,13 +47,8 @@ def _no_network(*_: object) -> None:
 
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
-    consent = Consent(who="nobody", basis="written-release", when=date(2026, 11, 24))
-    person = Person.create(tmp_path_factory.mktemp("people") / "ana", consent)
-    for path in photos.selfies(OWN):
-        shutil.copyfile(path, person.selfies / path.name)
-    prepare(person, WIDTH)
-    adapter = make_adapter(person.adapters / "first")
-    trained = next(row["photo"] for row in load_portraits(person, WIDTH) if row["split"] == "train")
+    person = make_person(tmp_path_factory.mktemp("people") / "ana", OWN)
+    adapter, trained = person.adapters / "first", person.selfie_files()[0].name
     pictures = {path.stem: photos.pixels(path) for path in sorted(OWN.glob("headshot_*.jpg"))[:3]}
     pictures["copy"] = np.ascontiguousarray(photos.pixels(person.selfies / trained)[:, ::-1])
     pictures["stranger"] = photos.pixels(STRANGER / "headshot_00.jpg")
@@ -96,9 +90,21 @@ def test_the_yield_is_of_all_that_were_drawn(certified: Certified) -> None:
 
 
 def test_held_out_selfies_are_those_of_the_training(certified: Certified) -> None:
-    rows = load_portraits(certified.person, WIDTH)
-    for split, name in (("held-out", "held_out"), ("train", "trained_on")):
-        assert set(certified.report["selfies"][name]) == {row["photo"] for row in rows if row["split"] == split}
+    selfies = [path.name for path in certified.person.selfie_files()]
+    assert certified.report["selfies"]["held_out"] == selfies[-2:]
+    assert certified.report["selfies"]["trained_on"] == selfies[:-2]
+
+
+def test_photographs_that_came_after_the_training_report_nothing(certified: Certified, tmp_path: Path) -> None:
+    """Nor does preparing anew, which splits anew: what an adapter was trained on stays what it was."""
+    person = Person(shutil.copytree(certified.person.folder, tmp_path / "bea"))
+    shutil.copyfile(photos.selfies(STRANGER)[0], person.selfies / "added.jpg")
+    shutil.copyfile(person.selfie_files()[0], person.selfies / "a-twin.jpg")
+    prepare(person, 32)
+    before = load_selfies(certified.person, certified.adapter)
+    after = load_selfies(person, person.adapters / "first")
+    assert after.held_out == before.held_out and len(after.trained) == len(before.trained)
+    assert "added.jpg" not in after.held_out | after.trained
 
 
 def test_the_numbers_are_those_of_the_pictures(certified: Certified) -> None:
@@ -154,11 +160,10 @@ def test_what_is_missing_is_said_in_one_line(certified: Certified, tmp_path: Pat
     person = Person(shutil.copytree(certified.person.folder, tmp_path / "bea"))
     adapter = person.adapters / "first"
     shutil.copyfile(photos.selfies(STRANGER)[0], person.selfie_files()[3])
-    with pytest.raises(LikenessError, match="was changed since the training"):
+    with pytest.raises(LikenessError, match="1 of the photographs .* were changed since the training"):
         load_selfies(person, adapter)
-    shutil.rmtree(person.prepared)
-    with pytest.raises(LikenessError, match="portraits that this adapter was trained on are not there"):
-        load_selfies(person, adapter)
+    with pytest.raises(LikenessError, match="trained on is not on record"):
+        load_selfies(person, make_adapter(tmp_path / "exported"))
     (person.folder / "consent.json").unlink()
     with pytest.raises(LikenessError, match="no consent"):
         certificate.certify(person, adapter)

@@ -1,6 +1,7 @@
 """Pictures say that a machine drew them; a changed byte is noticed; the key stays with its owner."""
 
 import io
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -82,12 +83,37 @@ def test_the_key_lives_in_the_users_configuration(tmp_path: Path, monkeypatch: p
     assert credentials.credentials_folder() == Path.home() / ".config" / "likeness" / "credentials"
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_an_address_in_a_picture_is_not_opened(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library fetches in Rust, beyond what Python's sockets see: so somebody has to listen there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.5)
+        address = f'dcterms:provenance="http://127.0.0.1:{server.getsockname()[1]}/m.c2pa"'
+        described = f'xmlns:dcterms="http://purl.org/dc/terms/" {address} xmlns:xmp='.encode()
+        monkeypatch.setattr(finish, "XMP", credentials.XMP.replace(b"xmlns:xmp=", described))
+        path = tmp_path / f"stranger{suffix}"
+        path.write_bytes(finish.encode(picture(), suffix, None))
+        verdict = credentials.verify(path, tmp_path)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert verdict.state == "unsigned" and "not opened" in verdict.problems[0]
+
+
+def test_a_picture_that_was_renamed_is_read_as_what_it_is(signer: Signer, tmp_path: Path) -> None:
+    path = tmp_path / "renamed.png"
+    path.write_bytes(finish.encode(picture(), ".jpg", signer))
+    assert credentials.verify(path, signer.folder).state == "trusted"
+
+
 def test_faults_are_one_clear_line(signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LikenessError, match="cannot be read"):
         credentials.verify(tmp_path / "nothing.png")
-    (tmp_path / "a.txt").write_text("a")
-    with pytest.raises(LikenessError, match="not a picture"):
-        credentials.verify(tmp_path / "a.txt")
+    for name, content in (("a.txt", "a"), ("a.png", "a"), ("empty.jpg", "")):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(LikenessError, match="not a picture"):
+            credentials.verify(tmp_path / name)
+    with pytest.raises(LikenessError, match="XDG_CONFIG_HOME"):
+        Signer(tmp_path / "a.txt" / "credentials")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "chain.pem").write_text("nonsense")
     (tmp_path / "broken" / "key.pem").write_text("nonsense")

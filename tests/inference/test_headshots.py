@@ -1,6 +1,9 @@
 """Rendering for a person: what is written where, in which order, and what is left when it is interrupted."""
 
 import json
+import os
+import resource
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -8,15 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import audit, credentials, headshots
+from inference import audit, credentials, finish, headshots
 from inference.headshots import RenderRequest
 from inference.index import read_index
+from inference.material import load_shots
 from inference.ranking import Assessment
 from inference.renderer import Renderer, Sampling
 from inference.styles import find_style
 from likeness import files
 from likeness.errors import LikenessError
-from likeness.gates import Failure
+from likeness.gates import Failure, Gates
 from likeness.person import Consent, Person
 
 REQUEST = RenderRequest(style="office", count=3, seed=7, size=64, sampling=Sampling(steps=2))
@@ -46,7 +50,7 @@ class LikenessBySeed:
 
 
 def judged(monkeypatch: pytest.MonkeyPatch, *told: float | Failure | None) -> None:
-    monkeypatch.setattr(headshots, "judge_of", lambda person, recogniser, held_out: LikenessBySeed(*told))
+    monkeypatch.setattr(headshots, "judge_of", lambda person, recogniser, trained: LikenessBySeed(*told))
 
 
 def test_headshots_are_ranked_written_and_explained(
@@ -207,9 +211,12 @@ def test_an_audit_draws_only_for_who_has_none(
     person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged(monkeypatch, 0.4, 0.5)
-    people = [person, Person.create(person.folder.parent / "ben", Consent(who="Ben", basis="self", when=date.today()))]
+    consent = Consent(who="nobody", basis="self", when=date.today())
+    ben, cy = (Person.create(person.folder.parent / name, consent) for name in ("ben", "cy"))
+    shutil.copytree(person.adapters / "first", cy.adapters / "second")
     for _ in range(2):  # a second time the judge would have nothing more to tell
-        audit.render_missing(people, None, 2)
+        audit.render_missing([cy, ben, person], "first", 2)
+    assert not cy.headshots.exists()
     (folder,) = person.headshots.iterdir()
     assert len(read_index(folder / "headshots.json").headshots) == 2
 
@@ -236,6 +243,34 @@ def test_an_interruption_keeps_what_was_drawn(
     assert len(list(folder.glob("0*.png"))) == 2 and len(read_index(folder / "headshots.json").headshots) == 2
 
 
+def test_a_render_that_was_killed_has_told_what_it_drew(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SIGKILL nothing more is written: then the index is there already, and a certificate finds the pictures."""
+    judged(monkeypatch, 0.1, 0.3, 0.2)
+    monkeypatch.setattr(headshots, "_keep_best", lambda writer, done: ([], writer.index(done)))
+    headshots.render(person, REQUEST, renderer, person.adapters / "first")
+    (folder,) = person.headshots.iterdir()
+    assert [one.seed for one in read_index(folder / "headshots.json").headshots] == [8, 9, 7]
+    found = load_shots(person, person.adapters / "first")
+    assert [shot.path.stem for shot in found] == ["000008", "000009", "000007"]
+
+
+def test_a_thousand_headshots_are_a_sheet_too(tmp_path: Path) -> None:
+    """With few files open at a time, and no higher than a JPEG can be, whatever is written below."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
+    remarks = tuple(Failure("skin", f"a long remark of what is wrong, the {number}th", 1, 0) for number in range(3))
+    shot = headshots.Headshot(tmp_path / "one.png", 0, Assessment(0.5, 0.5, remarks), False)
+    opened = set(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else set()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, opened), default=64) + 32, limit[1]))
+    try:
+        sheet = headshots._sheet([shot] * 1000, Gates())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert len(finish.encode(sheet, ".jpg", None)) > 100_000 and sheet.height < 20_000
+
+
 def test_without_consent_nothing_is_drawn(person: Person, renderer: Renderer) -> None:
     (person.folder / "consent.json").unlink()
     with pytest.raises(LikenessError, match="likeness person create"):
@@ -249,6 +284,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     def refuse(self: Path, *arguments: object, **options: object) -> None:
         raise OSError(30, "Read-only file system", str(self))
 
+    monkeypatch.setattr(headshots, "_signer", lambda: None)
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(LikenessError, match="headshots: .*read-only file system.*another") as caught:
         headshots.render(person, REQUEST, renderer)

@@ -27,14 +27,17 @@ def judge() -> Judge:
     return Judge(Reference.of(SELFIES[:5], finder, recognise), finder, recognise)
 
 
-def test_photographs_that_were_held_out_do_not_choose(person: Person) -> None:
+def test_only_photographs_that_were_trained_on_choose(person: Person) -> None:
+    """Not those that were held out, nor what lies there beside: a friend, or a smaller copy of one that was held out."""
     for path in SELFIES[:6]:
         shutil.copy(path, person.selfies)
-    held_out = {files.sha256(path) for path in SELFIES[:2]}
-    everything = judge_of(person, "dlib", set()).reference
-    chosen_by = judge_of(person, "dlib", held_out).reference
+    shutil.copy(OTHERS[0], person.selfies / "friend.jpg")
+    Image.open(SELFIES[0]).resize((256, 256)).save(person.selfies / "copy.jpg")
+    shutil.copy(SELFIES[5], person.selfies / "twin.jpg")
+    everything = judge_of(person, "dlib", None).reference
+    chosen_by = judge_of(person, "dlib", {files.sha256(path) for path in SELFIES[2:6]}).reference
     assert everything is not None and chosen_by is not None
-    assert len(chosen_by.embeddings) == len(everything.embeddings) - 2
+    assert (len(everything.embeddings), len(chosen_by.embeddings)) == (9, 4)
 
 
 def test_the_person_is_liker_than_others(judge: Judge) -> None:
@@ -61,7 +64,7 @@ def test_faults(judge: Judge) -> None:
 def test_what_the_gates_find_on_real_pictures(person: Person) -> None:
     for path in SELFIES[:8]:
         shutil.copy(path, person.selfies)
-    judge = judge_of(person, "dlib", set())
+    judge = judge_of(person, "dlib", None)
     own = judge.assess(Image.open(COHORT / "p900000" / "headshot_00.jpg"))
     assert own.measured and not {"faults", "copying", "setting", "skin"} & {one.gate for one in own.failures}
     copied = judge.assess(ImageOps.mirror(Image.open(SELFIES[2])))
@@ -80,3 +83,11 @@ def test_order() -> None:
     shots += [Assessment(0.7, 0, (MOLE,)), Assessment(0.2, 0)]
     assert best_first(shots) == [3, 0, 4, 1, 2]
     assert best_first(shots, Gates(faults="warn", texture="off")) == [1, 3, 0, 4, 2]
+
+
+def test_one_drift_counts_once_and_a_fault_most() -> None:
+    """Of too few that pass: skin that is lighter and of another hue is one drift, and a picture without a face is none."""
+    pale = Assessment(0.95, 0, (Failure("skin", "lightness", 3.4, 3.0), Failure("skin", "hue", 3.4, 3.0)))
+    plastic = Assessment(0.9, 0, (PLASTIC,))
+    both = Assessment(0.99, 0, (*pale.failures, PLASTIC))
+    assert best_first([Assessment(None, None, (NO_FACE,)), both, plastic, pale]) == [3, 2, 1, 0]

@@ -79,6 +79,8 @@ FAULTS = {
     "{light}": ("{lihgt}", "lihgt"),
     "{subject}, {light}": ("{light}", "subject"),
     ", {light}": (", {light", "braces"),
+    "of {subject}": ("of {subject!x}", "nothing but a name"),
+    ', {light}"': (', {light:soft}"', "nothing but a name"),
     "light: {default: candle light}": ("lite: {default: x}", "lite"),
     "default: candle light": ("standard: x", "standard"),
 }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from likeness import adapter, files
 from likeness.adapter import AdapterInfo, LoraSettings
+from likeness.adapter_file import LORA_FILE
 from likeness.errors import LikenessError
 from likeness.families import Family, load_family
 from likeness.randomness import normal
@@ -50,6 +51,7 @@ def info(family: Family, method: str = "lora") -> AdapterInfo:
         alpha=4,
         steps=3,
         data_digest="0" * 64,
+        trained=["2" * 64],
         held_out=["1" * 64],
         resolution=32,
         versions={"torch": "2"},
@@ -178,10 +180,21 @@ def test_the_info_is_in_the_header_and_beside(base: Path, tmp_path: Path) -> Non
     assert beside is not None and beside.created and beside.subject == "sks person"
     assert beside.base_sha256 == family.sha256()
     (tmp_path / "adapter" / "adapter.json").unlink()
-    assert adapter.read_info(tmp_path / "adapter") == beside.model_copy(update={"created": "", "held_out": []})
+    # Neither photographs, nor where somebody keeps a base.
+    told = {"created": "", "trained": [], "held_out": [], "base": "tiny"}
+    weights = tmp_path / "adapter" / LORA_FILE
+    assert adapter.read_info(tmp_path / "adapter") == adapter.read_info(weights) == beside.model_copy(update=told)
     (tmp_path / "adapter" / "adapter.json").write_text("{")
-    with pytest.raises(LikenessError, match="not readable JSON"):
-        adapter.read_info(tmp_path / "adapter")
+    for path in (tmp_path / "adapter", weights):
+        with pytest.raises(LikenessError, match="not readable JSON"):
+            adapter.read_info(path)
+
+
+def test_the_record_beside_a_file_is_read_for_the_file_too(base: Path, tmp_path: Path) -> None:
+    """Or whoever names the file would have held-out photographs choose."""
+    trained(base, VARIANTS["plain"], tmp_path / "adapter")
+    named = adapter.read_info(tmp_path / "adapter" / LORA_FILE)
+    assert named == adapter.read_info(tmp_path / "adapter") and named is not None and named.trained == ["2" * 64]
 
 
 @pytest.mark.parametrize("text_encoder", [False, True])

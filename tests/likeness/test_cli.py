@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +11,7 @@ import pytest
 import typer
 from PIL import Image
 
-from likeness import cli
+from likeness import cli, files
 from likeness.errors import LikenessError
 from likeness.person import Person
 
@@ -51,12 +53,34 @@ def test_create_then_show(
     options = ["--who", "Ana", "--basis", "self", "--when", "2026-11-01", "--photos", str(photos)]
     assert run(monkeypatch, "person", "create", str(ana), *options) == 0
     assert [path.name for path in Person.open(ana).selfie_files()] == ["a.jpg", "b.JPG"]
+    for name in ("1.png", "1.json", "sheet.jpg"):  # a headshot with its record, and the contact sheet
+        (ana / "headshots" / "run").mkdir(parents=True, exist_ok=True)
+        (ana / "headshots" / "run" / name).touch()
     assert json.loads((ana / "consent.json").read_text())["when"] == "2026-11-01"
     capsys.readouterr()
     assert run(monkeypatch, "person", "show", str(ana)) == 0
     shown = capsys.readouterr().out
     assert "self, given by Ana on 2026-11-01" in shown
-    assert "selfies    2" in shown
+    assert "selfies    2" in shown and "headshots  1" in shown
+
+
+def test_a_person_who_was_half_made_is_completed(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["person", "create", str(tmp_path / "ana"), "--who", "Ana", "--basis", "self", "--photos", str(photos)]
+    write = files.write_bytes
+
+    def refuse(path: Path, data: bytes) -> None:
+        if path.name == "b.JPG":
+            raise LikenessError("cannot be written: no space left on device", "Free some space", path)
+        write(path, data)
+
+    with monkeypatch.context() as full:
+        full.setattr("likeness.person.write_bytes", refuse)
+        assert run(monkeypatch, *options) == 2
+    assert "no space left" in capsys.readouterr().err and Person.open(tmp_path / "ana").consent is None
+    assert run(monkeypatch, *options) == 0
+    assert len(Person.open(tmp_path / "ana").selfie_files()) == 2
 
 
 @pytest.mark.parametrize(
@@ -81,6 +105,28 @@ def test_a_person_is_made_wholly_or_not_at_all(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "people").exists()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_ends_as_by_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+) -> None:
+    """So that what a render has drawn is ranked and listed, also where a cluster takes the machine away."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def command() -> None:
+        os.kill(os.getpid(), ending)
+        time.sleep(10)
+
+    monkeypatch.delenv("LIKENESS_DEBUG", raising=False)
+    monkeypatch.setattr(cli, "app", app)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert run(monkeypatch) == 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

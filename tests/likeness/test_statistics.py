@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from likeness.statistics import gap_by_chance, group_gaps, mean_interval, share_interval, threshold
+from likeness.statistics import gap_by_chance, group_gaps, hits_interval, mean_interval, share_interval, threshold
 
 
 def test_the_interval_of_a_mean_holds_it_about_as_often_as_it_says():
@@ -54,6 +54,31 @@ def test_the_interval_of_a_share_is_wilsons():
         assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-4)
     with pytest.raises(ValueError):
         share_interval(3, 2)
+
+
+@pytest.mark.parametrize(("kinds", "each"), [(8, 6), (4, 4), (30, 3)])
+@pytest.mark.parametrize("alike", [0.0, 0.2, 0.5, 0.9])
+def test_the_interval_of_a_share_holds_it_however_much_hits_hang_together(kinds: int, each: int, alike: float) -> None:
+    """`alike`: their correlation within a kind, whose share has a beta density then (beta-binomial)."""
+    draw, share = np.random.default_rng(kinds), 0.77
+    held: list[bool] = []
+    wilson: list[bool] = []
+    together = np.repeat(np.arange(kinds), each).tolist()
+    scale = (1 - alike) / alike if alike else np.inf
+    for _ in range(400):
+        own = draw.beta(share * scale, (1 - share) * scale, kinds) if alike else np.full(kinds, share)
+        hits = (draw.random(kinds * each) < np.repeat(own, each)).tolist()
+        for found, interval in ((held, hits_interval(hits, together)), (wilson, share_interval(sum(hits), len(hits)))):
+            found.append(interval.low <= share <= interval.high)
+    assert np.mean(held) >= 0.87
+    assert alike < 0.5 or np.mean(wilson) < 0.87
+
+
+def test_where_nothing_hangs_together_it_is_wilson_s_and_kinds_are_what_counts_where_all_are_hits() -> None:
+    alone, wilson = hits_interval([True, False, False, True, True], range(5)), share_interval(3, 5)
+    assert (alone.low, alone.high) == pytest.approx((wilson.low, wilson.high))
+    assert hits_interval([True] * 12, [0, 1, 2] * 4) == share_interval(3, 3)
+    assert hits_interval([True, False], [0, 0]) == share_interval(0.5, 1)
 
 
 def test_a_threshold_is_the_lowest_that_keeps_its_rate():
