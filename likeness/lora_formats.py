@@ -24,6 +24,8 @@ LORA_SETTINGS_KEY = "lora_adapter_metadata"
 """The header key under which diffusers keeps what `peft.LoraConfig` needs."""
 MAGNITUDE, DORA_SCALE = "lora_magnitude_vector", "dora_scale"
 """What peft and what kohya and ComfyUI call the length of DoRA's rows."""
+_UPS = ("lora_up", "lora_B", "lora.up")
+"""What B is called beside an `alpha`."""
 
 
 def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
@@ -155,15 +157,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
-    """kohya's `name.alpha` tensors multiplied into `name.lora_up`, as alpha / rank, and left out.
+    """`name.alpha` tensors multiplied into the B of the name, whatever it is called, as alpha / rank, and left out.
 
     An alpha that belongs to nothing stays, to be refused with what else finds no module.
     """
     folded = dict(raw)
     for key in raw:
-        up = f"{key.removesuffix('.alpha')}.lora_up.weight"
-        if key.endswith(".alpha") and up in raw:
-            folded[up] = raw[up] * (folded.pop(key) / raw[up].shape[1])
+        if not key.endswith(".alpha"):
+            continue
+        found = [up for up in (f"{key.removesuffix('.alpha')}.{name}.weight" for name in _UPS) if up in raw]
+        if found:
+            alpha = folded.pop(key)
+            folded |= {up: raw[up] * (alpha / raw[up].shape[1]) for up in found}
     return folded
 
 

@@ -1,4 +1,4 @@
-"""An adapter that does not belong to a base is refused by the names of what does not match."""
+"""Adapters from elsewhere do exactly what they were trained to, or are refused by the names of what does not match."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -72,3 +72,29 @@ def test_kohyas_names_for_sdxl_find_their_modules(bases: Callable[[str], Path], 
         expected = (0.5 + number) / 2 * state[f"{key}.lora_up.weight"] @ state[f"{key}.lora_down.weight"]
         change = part.get_submodule(name).get_delta_weight("likeness")
         torch.testing.assert_close(change, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "down", "up"),
+    [
+        ("z-image", "layers.0.attention.to_q", "lora_A", "lora_B"),
+        ("z-image", "layers.0.attention.to_q", "lora.down", "lora.up"),
+        ("qwen-image", "transformer_blocks.0.attn.to_q", "lora_A", "lora_B"),
+    ],
+)
+def test_an_alpha_scales_under_whatever_names_diffusers_converts(
+    name: str, module: str, down: str, up: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    family = load_family(str(bases(name)))
+    pipe, key = family.pipeline(), f"diffusion_model.{module}"
+    out, into = pipe.transformer.get_submodule(module).weight.shape
+    a, b = randomness.normal((4, into), 1, "down"), randomness.normal((out, 4), 2, "up")
+    state = {f"{key}.{down}.weight": a, f"{key}.{up}.weight": b, f"{key}.alpha": torch.tensor(3.0)}
+    save_file(state, tmp_path / "scaled.safetensors")
+    adapter.load_into(pipe, tmp_path / "scaled.safetensors", str(bases(name)))
+    layer = pipe.transformer.get_submodule(module)
+    torch.testing.assert_close(layer.get_delta_weight("likeness"), 3 / 4 * b @ a, rtol=1e-5, atol=1e-6)
+    stock = load_family(str(bases(name))).pipeline()
+    stock.load_lora_weights(dict(state), adapter_name="theirs")
+    change = stock.transformer.get_submodule(module).get_delta_weight("theirs")
+    torch.testing.assert_close(change, 3 / 4 * b @ a, rtol=1e-5, atol=1e-6)
