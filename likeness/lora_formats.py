@@ -35,6 +35,7 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     file of peft's own comes without its configuration or is no LoRA.
     """
     raw, metadata = read_tensors(path)
+    _check_axis(raw, path)
     raw = _of_peft(pipeline, raw, path)
     raw = _own_names(raw, family_of(type(pipeline).__name__))
     try:
@@ -170,6 +171,19 @@ def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
             alpha = folded.pop(key)
             folded |= {up: raw[up] * (alpha / raw[up].shape[1]) for up in found}
     return folded
+
+
+def _check_axis(raw: Mapping[str, Tensor], path: Path) -> None:
+    """Raises LikenessError for a DoRA that scales the columns of a matrix, which diffusers cannot.
+
+    LyCORIS and ComfyUI tell the axis by the shape, (out, 1) or (1, in), and of a square matrix nothing else tells it.
+    """
+    columns = [k for k, t in raw.items() if k.endswith(f".{DORA_SCALE}") and t.shape[:1] == (1,) and t.numel() > 1]
+    if columns:
+        what = f"this DoRA has lengths of inputs ({some(columns)}), and diffusers knows those of outputs alone"
+        raise LikenessError(
+            what, "Train it with lengths of outputs (LyCORIS: wd_on_output=True), or as a plain LoRA", path
+        )
 
 
 def _fold_metadata(tensors: dict[str, Tensor], metadata: Mapping[str, Any]) -> dict[str, Tensor]:
