@@ -22,7 +22,7 @@ from likeness.adapter_file import lora_file, read_info
 from likeness.errors import LikenessError
 from likeness.families import Family, family_named
 from likeness.lora_formats import LORA_SETTINGS_KEY, MAGNITUDE, file_bytes, read_tensors
-from likeness.modelspec import header
+from likeness.modelspec import header, kohya_version
 from likeness.pivotal import EMBEDDINGS_FILE, embeddings_of
 
 Format = Literal["diffusers", "kohya", "comfyui"]
@@ -51,6 +51,8 @@ def export(adapter: Path, format: str, out: Path) -> Path:
     metadata = header(info)
     if format == "diffusers":
         metadata[LORA_SETTINGS_KEY] = json.dumps(settings, sort_keys=True)
+    if format == "kohya":
+        metadata |= kohya_version(info)
     metadata["modelspec.hash_sha256"] = _tensors_hash(file_bytes(named, {}))
     files.write_bytes(out, file_bytes(named, metadata))
     if info.tokens:

@@ -99,6 +99,15 @@ def test_the_header_says_what_the_file_is(format: str, made: Callable[..., Path]
     assert "held_out" not in header["likeness"]
 
 
+@pytest.mark.parametrize(("name", "version"), [("sd15", "sd_v1"), ("sdxl", "sdxl_base_v1-0")])
+def test_kohyas_header_says_which_base_it_is_for(
+    name: str, version: str, made: Callable[..., Path], tmp_path: Path
+) -> None:
+    for format in ("kohya", "diffusers"):
+        with safe_open(export(made(name), format, tmp_path / f"{format}.safetensors"), "pt") as reader:
+            assert reader.metadata().get("ss_base_model_version") == (version if format == "kohya" else None)
+
+
 @pytest.mark.parametrize(("name", "format"), FORMATS)
 def test_a_module_that_the_base_lacks_is_named(
     name: str, format: str, made: Callable[..., Path], bases: Callable[[str], Path], tmp_path: Path
