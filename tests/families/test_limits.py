@@ -76,6 +76,17 @@ def rewritten(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def test_a_distilled_klein_is_drawn_without_guidance_alone(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its pipeline would ignore any, and the record would say that there was some."""
+    base = shutil.copytree(bases("flux2-klein"), tmp_path / "distilled")
+    rewritten(base / "model_index.json", is_distilled=True)
+    renderer, size = Renderer(str(base), None, "cpu"), {"width": SIDE, "height": SIDE}
+    assert renderer.recipe.guidance_scale == 1
+    renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, "steps": 1}))
+    with pytest.raises(LikenessError, match="distilled, and its pipeline ignores guidance"):
+        renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, "steps": 1, "guidance_scale": 3}))
+
+
 @pytest.mark.parametrize("name", ["sd15", "sdxl"])
 @pytest.mark.parametrize(
     "kind", ["EDMDPMSolverMultistepScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"]
