@@ -95,17 +95,18 @@ class Renderer:
         accept_license: bool = False,
         quantize: Quantization | None = None,
         offload: bool = False,
+        revision: str | None = None,
     ) -> None:
         """Load everything; `device` and `dtype` are the best of this machine by default.
 
-        A base on the Hub is the very commit that the adapter was trained on, where that is the base's
+        A base on the Hub is that of `revision`, else the very commit that the adapter was trained on, where that is the base's
         own. Raises LikenessError when the base or the device is not there, the adapter does not belong to it, it takes no
         references, or its licence must be accepted. `quantize`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
         """
         self.device = checked_device(device) if device else best_device()
         _check_memory(quantize or Quantization(), offload, adapter, self.device)
         base = variant.base or base if variant else base
-        revision = revision_of(base, adapter)
+        revision = revision or revision_of(base, adapter)
         licences.check(licence_of(base, revision), accept_license, base)
         if variant and variant.lora and (licence := variant.lora_licence):
             licences.check(licence, accept_license, variant.lora, "LoRA")
