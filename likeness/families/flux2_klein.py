@@ -41,8 +41,18 @@ class Flux2Klein(FlowFamily):
     comfyui_modules = {f"{name}.linear": f"diffusion_model.{name}.lin" for name in MODULATION}
     default_recipe = Recipe(steps=50, guidance_scale=4.0, negative=False)
     variants = {
-        "distilled": Variant(base="black-forest-labs/FLUX.2-klein-4B", steps=4, guidance_scale=1.0),
-        "distilled-9b": Variant(base="black-forest-labs/FLUX.2-klein-9B", steps=4, guidance_scale=1.0),
+        "distilled": Variant(
+            base="black-forest-labs/FLUX.2-klein-4B",
+            steps=4,
+            guidance_scale=1.0,
+            fits={"joint_attention_dim": 3 * 2560},
+        ),
+        "distilled-9b": Variant(
+            base="black-forest-labs/FLUX.2-klein-9B",
+            steps=4,
+            guidance_scale=1.0,
+            fits={"joint_attention_dim": 3 * 4096},
+        ),
     }
     patch = 1  # latents are folded already
 
