@@ -118,7 +118,7 @@ class Renderer:
         images = [photo.image for photo in references]
         self._looked_at = self.family.reference_arguments(images) if images else {}
         self.variant = variant
-        self.pipe: Any = self.family.pipeline()
+        self.pipe: Any = _pipeline(self.family)
         self.base_sha256 = self.family.sha256()
         self.info: AdapterInfo | None = None
         if adapter is not None:
@@ -211,6 +211,13 @@ def _check_memory(quantize: Quantization, offload: bool, adapter: Path | None, d
         raise LikenessError(
             "whole trained weights cannot be put into a quantised base", "Leave out --quantize", adapter
         )
+
+
+def _pipeline(family: Family) -> Any:
+    """The stock pipeline. It decodes a batch picture by picture: at once, that would take more memory than the steps do."""
+    pipe = family.pipeline()
+    pipe.vae.enable_slicing()
+    return pipe
 
 
 def _offload(family: Family, device: torch.device) -> None:
