@@ -45,11 +45,16 @@ def bleed(
         raise LikenessError("this adapter was made elsewhere: its class word is not known", path=adapter)
     prompts = (_ONE.format(info.class_word or "person"), _TWO)
     jobs = [RenderJob(prompt, "", seed + number) for prompt in prompts for number in range(count)]
+    asked = base or info.base
+    # The same commit both times, or what the publisher changed since would be counted as the adapter's.
+    revision = info.revision if asked == info.base else None
+
+    def drawn(with_adapter: Path | None) -> list[Image.Image]:
+        renderer = Renderer(asked, with_adapter, accept_license=accept_license, revision=revision)
+        return renderer.render(jobs, sampling)
+
     # One after the other: two large bases may not fit side by side.
-    alone, loaded = (
-        _likenesses(Renderer(base or info.base, chosen, accept_license=accept_license).render(jobs, sampling), examiner)
-        for chosen in (None, adapter)
-    )
+    alone, loaded = (_likenesses(drawn(chosen), examiner) for chosen in (None, adapter))
     return [
         _record(prompt, alone[start : start + count], loaded[start : start + count], seed)
         for prompt, start in zip(prompts, (0, count), strict=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.references import choose
-from inference.renderer import Renderer
+from inference.renderer import Renderer, revision_of
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.families import Quantization, family_class, family_named
@@ -34,7 +34,8 @@ def renderer_of(person: Person, chosen: Choice) -> Renderer:
     info = read_info(chosen.adapter)
     base = chosen.base or (info.base if info else "pocket")
     family = family_named(info.family) if info else family_class(base)
-    variant = find_variant(family, chosen.variant) if chosen.variant else None
+    revision = revision_of(base, chosen.adapter)
+    variant = find_variant(family, chosen.variant, base, revision) if chosen.variant else None
     if variant and variant.base and chosen.base:
         raise LikenessError("this variant is a base of its own", "Give --base or --variant, not both")
     photos = []

@@ -95,17 +95,18 @@ class Renderer:
         accept_license: bool = False,
         quantize: Quantization | None = None,
         offload: bool = False,
+        revision: str | None = None,
     ) -> None:
         """Load everything; `device` and `dtype` are the best of this machine by default.
 
-        A base on the Hub is the very commit that the adapter was trained on, where that is the base's own. Raises
-        LikenessError when the base is not there, the adapter does not belong to it, it takes no references, or its licence
-        must be accepted. `quantize`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
+        A base on the Hub is that of `revision`, else the very commit that the adapter was trained on, where that is the base's
+        own. Raises LikenessError when the base or the device is not there, the adapter does not belong to it, it takes no
+        references, or its licence must be accepted. `quantize`: the base in fewer bits. `offload`: what is not at work waits in the computer's memory.
         """
-        self.device = device or best_device()
+        self.device = checked_device(device) if device else best_device()
         _check_memory(quantize or Quantization(), offload, adapter, self.device)
         base = variant.base or base if variant else base
-        revision = _revision(base, adapter)
+        revision = revision or revision_of(base, adapter)
         licences.check(licence_of(base, revision), accept_license, base)
         if variant and variant.lora and (licence := variant.lora_licence):
             licences.check(licence, accept_license, variant.lora, "LoRA")
@@ -117,7 +118,7 @@ class Renderer:
         images = [photo.image for photo in references]
         self._looked_at = self.family.reference_arguments(images) if images else {}
         self.variant = variant
-        self.pipe: Any = self.family.pipeline()
+        self.pipe: Any = _pipeline(self.family)
         self.base_sha256 = self.family.sha256()
         self.info: AdapterInfo | None = None
         if adapter is not None:
@@ -212,6 +213,13 @@ def _check_memory(quantize: Quantization, offload: bool, adapter: Path | None, d
         )
 
 
+def _pipeline(family: Family) -> Any:
+    """The stock pipeline. It decodes a batch picture by picture: at once, that would take more memory than the steps do."""
+    pipe = family.pipeline()
+    pipe.vae.enable_slicing()
+    return pipe
+
+
 def _offload(family: Family, device: torch.device) -> None:
     """The denoiser's blocks and the text encoders' layers come to the device when they are needed, and leave it again."""
     from diffusers.hooks import apply_group_offloading
@@ -224,7 +232,8 @@ def _offload(family: Family, device: torch.device) -> None:
     family.vae.to(device)
 
 
-def _revision(base: str, adapter: Path | None) -> str | None:
+def revision_of(base: str, adapter: Path | None) -> str | None:
+    """The commit of `base` that the adapter was trained on; None of another base, and of one that is not from the Hub."""
     info = read_info(adapter) if adapter is not None else None
     return info.revision or None if info is not None and info.base == base else None
 
@@ -232,6 +241,21 @@ def _revision(base: str, adapter: Path | None) -> str | None:
 def initial_latents(seed: int, shape: tuple[int, int, int]) -> Tensor:
     """Standard normal latents (C, H, W), float32 on the CPU: all the chance that is in a picture."""
     return normal(shape, seed, LATENT_STREAM)
+
+
+def checked_device(name: str) -> str:
+    """The name itself. Raises LikenessError, before a large base is loaded, for a device that is not here."""
+    here = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or (device.index or 0) >= here.get(device.type, 0):
+        found = ", ".join(kind for kind, count in here.items() if count)
+        raise LikenessError(
+            f"there is no device {name!r} here", f"There are: {found}. The best is taken if none is named"
+        )
+    return name
 
 
 def best_device() -> str:

@@ -237,10 +237,13 @@ def _text_key(key: str) -> str:
 
 
 def _peft_settings(module: Any) -> dict[str, Any]:
-    """What `peft.LoraConfig` needs to read the file; only keys that every release of it knows."""
+    """What `peft.LoraConfig` needs to read the file; only keys that every release of it knows.
+
+    Of the exceptions, of which there are none, because diffusers before 0.40 looks whether there are.
+    """
     config = module.peft_config[PEFT_NAME]
-    targets = sorted(config.target_modules)
-    return {"r": config.r, "lora_alpha": config.r, "target_modules": targets, "use_dora": config.use_dora}
+    own = {"r": config.r, "lora_alpha": config.r, "use_dora": config.use_dora}
+    return own | {"target_modules": sorted(config.target_modules), "rank_pattern": {}, "alpha_pattern": {}}
 
 
 def _save_part(module: Any, folder: Path, dtype: torch.dtype) -> None:

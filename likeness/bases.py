@@ -8,6 +8,7 @@ read at once; GiB are 2**30 bytes.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Literal, get_args
 
 from likeness import resources
@@ -22,6 +23,8 @@ SIDES = (512, 768, 1024)
 """px of the square pictures that are planned for."""
 CARDS = (8, 12, 16, 24, 48, 80)
 """GiB of the usual graphics cards."""
+DRAWN = 4
+"""Pictures that `likeness render` draws at once, unless it is told otherwise."""
 
 CONTEXT = 0.75 * GIB
 """What CUDA and its libraries take before the first tensor: half a GiB to one, as others report."""
@@ -69,8 +72,17 @@ class KnownBase(Settings):
 
 
 class Needs(Settings):
-    """What `scripts/memory_plan.py` computed for one base: parameters, and bytes."""
+    """What `scripts/memory_plan.py` computed for one base: parameters, and bytes.
 
+    A row is one picture in a forward pass: of the person, of the prior, or of the two that guidance takes.
+    """
+
+    pictures: int
+    """Of the person in one step of the recipe."""
+    prior: int
+    """Samples of the prior in one step of the recipe, which go through the denoiser with the person's."""
+    drawn: int
+    """Pictures that are drawn at once, unless one asks for fewer."""
     parameters: dict[str, int]
     """By part."""
     denoiser: dict[Precision, int]
@@ -88,18 +100,23 @@ class Needs(Settings):
     lora: int
     """Trained parameters of the recipe."""
     step: dict[str, int]
-    """Bytes that one training step with one picture needs beyond the weights, by "<px>" or "<px> checkpointed"."""
+    """Bytes that one row of a training step needs beyond the weights, by "<px>" or "<px> checkpointed"."""
     full_step: dict[str, int]
     """The same of full fine-tuning (method=dreambooth)."""
     drawing: dict[str, int]
-    """Bytes that one denoising step with guidance needs beyond the weights, by "<px>"; in bf16, as the two below."""
+    """Bytes that a denoising step with guidance of one picture needs beyond the weights, by "<px>"; in bf16, as the two below."""
     encoding: dict[str, int]
     """Bytes that encoding a portrait needs, by "<px>"."""
     decoding: dict[str, int]
     """Bytes that decoding a picture needs, by "<px>"."""
 
-    def training(self, px: int, precision: Precision, checkpointed: bool) -> float:
-        """GiB to train the recipe's LoRA with one picture a step: encoding first, then the steps, with pictures between.
+    @property
+    def rounds(self) -> int:
+        """The most rounds (`gradient_accumulation`) that a step of the recipe can be split into."""
+        return math.gcd(self.pictures, self.prior)
+
+    def training(self, px: int, precision: Precision, checkpointed: bool, rounds: int) -> float:
+        """GiB to train the recipe's LoRA, a step in so many rounds: encoding first, then the steps, with pictures between.
 
         In fewer bits than 16 the text encoders are, too (`quantize.text_encoders`).
         Each trained parameter is there four times in float32: itself, its gradient, and AdamW's two moments. The
@@ -107,30 +124,31 @@ class Needs(Settings):
         """
         encoding = self.text_encoders[precision] + 2 * self.encoding[str(px)]
         steps = self._weights(precision) + 4 * 4 * self.lora
-        steps += max(self.step[f"{px}{' checkpointed' * checkpointed}"], 2 * self.decoding[str(px)])
+        rows = (self.pictures + self.prior) // rounds
+        steps += max(rows * self.step[f"{px}{' checkpointed' * checkpointed}"], 2 * self.decoding[str(px)])
         return _with_overhead(self.vae + max(encoding, steps))
 
     def full_training(self, px: int, spare: bool) -> float:
-        """GiB to train the whole denoiser with one picture a step and gradient checkpointing.
+        """GiB to train the whole denoiser with gradient checkpointing, a step of the recipe in as many rounds as it can be.
 
         Of each parameter there are in float32 itself, its gradient, AdamW's two moments and the running average, and in
         bf16 the frozen base of the prior. `spare`: the moments in 8 bits (adamw8bit), no average and no prior.
         """
         encoding = self.text_encoders["bf16"] + 2 * self.encoding[str(px)]
         steps = (4 + 4 + 2 if spare else 4 + 4 + 8 + 4 + 2) * (self.denoiser["bf16"] // 2)
-        steps += max(self.full_step[f"{px} checkpointed"], 2 * self.decoding[str(px)])
+        rows = (self.pictures + (0 if spare else self.prior)) // self.rounds
+        steps += max(rows * self.full_step[f"{px} checkpointed"], 2 * self.decoding[str(px)])
         return _with_overhead(self.vae + max(encoding, steps))
 
-    def rendering(self, px: int, precision: Precision, offload: bool = False) -> float:
-        """GiB to draw one picture, the adapter not counted. `offload`: the parts wait in the computer's memory.
+    def rendering(self, px: int, precision: Precision, offload: bool = False, count: int = 1) -> float:
+        """GiB to draw `count` pictures at once, the adapter not counted. `offload`: the parts wait in the computer's memory.
 
-        In fewer bits than 16 the text encoders are, too.
+        In fewer bits than 16 the text encoders are, too. Pictures are decoded one after the other.
         """
-        vae = self.vae // 2
+        vae, drawing, decoding = self.vae // 2, count * self.drawing[str(px)], self.decoding[str(px)]
         if offload:
-            drawing, decoding = self.offloaded + self.drawing[str(px)], self.decoding[str(px)]
-            return _with_overhead(vae + max(drawing, decoding, self.offloaded_text))
-        busy = max(self.drawing[str(px)], self.decoding[str(px)])
+            return _with_overhead(vae + max(self.offloaded + drawing, decoding, self.offloaded_text))
+        busy = max(drawing, decoding)
         return _with_overhead(self._weights(precision) + self.text_encoders[precision] + vae + busy)
 
     def _weights(self, precision: Precision) -> int:

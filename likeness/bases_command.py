@@ -9,7 +9,7 @@ from likeness.licences import OPEN
 
 
 def report() -> list[dict[str, Any]]:
-    """One record a known base. Memory in GiB for one picture at the base's resolution, computed, not measured."""
+    """One record a known base. Memory in GiB at the base's resolution, computed, not measured: the least, and as shipped."""
     plans = needs()
     return [_record(base, plans[base.name]) for base in known_bases()]
 
@@ -27,16 +27,28 @@ def _record(base: KnownBase, plan: Needs) -> dict[str, Any]:
         "denoiser_parameters": plan.parameters[family.denoiser_folder],
         "config": f"configs/{base.recipe}",
         "recipe": family.default_recipe.model_dump(mode="json", include={"steps", "guidance_scale"}),
-        "train_gib": {
-            "bf16": round(plan.training(px, "bf16", checkpointed=False), 1),
-            "bf16 checkpointed": round(plan.training(px, "bf16", checkpointed=True), 1),
-            "nf4 checkpointed": round(plan.training(px, "nf4", checkpointed=True), 1),
-        },
-        "render_gib": {
-            "bf16": round(plan.rendering(px, "bf16"), 1),
-            "nf4": round(plan.rendering(px, "nf4"), 1),
-            "bf16 offloaded": round(plan.rendering(px, "bf16", offload=True), 1),
-        },
+        "gradient_accumulation": plan.rounds,
+        "train_gib": _training(plan, px, plan.rounds),
+        "train_at_once_gib": _training(plan, px, 1),
+        "pictures_at_once": plan.drawn,
+        "render_gib": _rendering(plan, px, 1),
+        "render_at_once_gib": _rendering(plan, px, plan.drawn),
+    }
+
+
+def _training(plan: Needs, px: int, rounds: int) -> dict[str, float]:
+    return {
+        "bf16": round(plan.training(px, "bf16", False, rounds), 1),
+        "bf16 checkpointed": round(plan.training(px, "bf16", True, rounds), 1),
+        "nf4 checkpointed": round(plan.training(px, "nf4", True, rounds), 1),
+    }
+
+
+def _rendering(plan: Needs, px: int, count: int) -> dict[str, float]:
+    return {
+        "bf16": round(plan.rendering(px, "bf16", count=count), 1),
+        "nf4": round(plan.rendering(px, "nf4", count=count), 1),
+        "bf16 offloaded": round(plan.rendering(px, "bf16", offload=True, count=count), 1),
     }
 
 

@@ -80,8 +80,10 @@ def bases(as_json: Annotated[bool, typer.Option("--json", help="Print everything
         return
     pocket = "pocket (comes with Likeness, 256 px, apache-2.0, configs/pocket.yaml) runs on any CPU."
     notes = [
-        "Memory is computed, not measured: one picture at the base's own size, bf16 with gradient checkpointing, and in",
-        "brackets with everything frozen in 4 bits (nf4). docs/memory.md has the other ways and sizes.",
+        "Memory is computed, not measured, at the base's own size: the least that bf16 takes, and in brackets with everything",
+        "frozen in 4 bits (nf4). In training that is gradient checkpointing with a step's batch in as many rounds as it has",
+        "pictures (gradient_accumulation=4 in every recipe), in rendering one picture at once (--batch 1). As they are shipped,",
+        "recipes and rendering take more: docs/memory.md has that, the other ways and sizes.",
         "* to be accepted: accept_license=true in training, --accept-license elsewhere.",
         pocket,
     ]

@@ -2,7 +2,9 @@
 
 diffusers' names are the ones we save under. kohya's flatten a module's path after `lora_unet_`, `lora_te_` (an only
 text encoder), `lora_te1_` and `lora_te2_`. ComfyUI reads kohya's for a UNet, and diffusers' for a transformer but for a
-few modules that it knows by its own names alone. Only what is read back by `lora_formats` is written.
+few modules that it knows by its own names alone. Only what is read back by `lora_formats` is written, and no DoRA but for
+diffusers: sd-scripts leaves its lengths out, A1111 takes them for those of columns, and ComfyUI divides by the length of W
+where DoRA divides by that of W + B A.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from likeness import files
 from likeness.adapter_file import lora_file, read_info
 from likeness.errors import LikenessError
 from likeness.families import Family, family_named
-from likeness.lora_formats import DORA_SCALE, LORA_SETTINGS_KEY, MAGNITUDE, file_bytes, read_tensors
-from likeness.modelspec import header
+from likeness.lora_formats import LORA_SETTINGS_KEY, MAGNITUDE, file_bytes, read_tensors
+from likeness.modelspec import header, kohya_version
 from likeness.pivotal import EMBEDDINGS_FILE, embeddings_of
 
 Format = Literal["diffusers", "kohya", "comfyui"]
@@ -49,6 +51,8 @@ def export(adapter: Path, format: str, out: Path) -> Path:
     metadata = header(info)
     if format == "diffusers":
         metadata[LORA_SETTINGS_KEY] = json.dumps(settings, sort_keys=True)
+    if format == "kohya":
+        metadata |= kohya_version(info)
     metadata["modelspec.hash_sha256"] = _tensors_hash(file_bytes(named, {}))
     files.write_bytes(out, file_bytes(named, metadata))
     if info.tokens:
@@ -64,6 +68,9 @@ def _named(tensors: Mapping[str, Tensor], format: str, family: type[Family], pat
         raise LikenessError("this file is an export already", "Export the adapter's own folder", path)
     if format == "diffusers":
         return dict(tensors)
+    if any(MAGNITUDE in key for key in tensors):
+        what = f"this adapter is a DoRA, which programs that read {format}'s names draw otherwise than it was trained"
+        raise LikenessError(what, "Choose diffusers, or train a plain LoRA: lora.dora=false", path)
     if family.denoiser_folder == "unet":
         return _kohya_names(tensors)
     if format == "kohya":
@@ -72,12 +79,10 @@ def _named(tensors: Mapping[str, Tensor], format: str, family: type[Family], pat
     if family.comfyui_modules is None:
         what = f"ComfyUI has no place for the modules of {family.name} that diffusers trains"
         raise LikenessError(what, "Choose diffusers", path)
-    return {_comfyui_name(key, family): _column(key, tensor) for key, tensor in tensors.items()}
+    return {_comfyui_name(key, family): tensor for key, tensor in tensors.items()}
 
 
 def _comfyui_name(key: str, family: type[Family]) -> str:
-    if MAGNITUDE in key:
-        key = key.removesuffix(".weight").replace(MAGNITUDE, DORA_SCALE)
     for ours, theirs in (family.comfyui_modules or {}).items():
         key = key.replace(f"{family.denoiser_folder}.{ours}.", f"{theirs}.")
     return key
@@ -86,21 +91,10 @@ def _comfyui_name(key: str, family: type[Family]) -> str:
 def _kohya_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from diffusers.utils import convert_state_dict_to_kohya
 
-    named: dict[str, Tensor] = convert_state_dict_to_kohya({k: t for k, t in tensors.items() if MAGNITUDE not in k})
-    for key, tensor in tensors.items():
-        module, is_magnitude, _ = key.partition(f".{MAGNITUDE}")
-        if is_magnitude:
-            # diffusers gives a magnitude a name of its own: so it is asked for that of the module's alpha.
-            (alpha,) = (k for k in convert_state_dict_to_kohya({f"{module}.lora_A.weight": tensor}) if "alpha" in k)
-            named[alpha.replace("alpha", DORA_SCALE)] = _column(key, tensor)
+    named: dict[str, Tensor] = convert_state_dict_to_kohya(dict(tensors))
     if not any(key.startswith("lora_te2_") for key in named):
         named = {key.replace("lora_te1_", "lora_te_"): tensor for key, tensor in named.items()}
     return named
-
-
-def _column(key: str, tensor: Tensor) -> Tensor:
-    """A magnitude (out,) or (1, out, 1, 1) as a column (out, 1) or (out, 1, 1, 1); other tensors as they are."""
-    return tensor.reshape(-1, *[1] * max(1, tensor.ndim - 1)) if MAGNITUDE in key else tensor
 
 
 def _tensors_hash(data: bytes) -> str:

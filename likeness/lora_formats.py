@@ -24,6 +24,8 @@ LORA_SETTINGS_KEY = "lora_adapter_metadata"
 """The header key under which diffusers keeps what `peft.LoraConfig` needs."""
 MAGNITUDE, DORA_SCALE = "lora_magnitude_vector", "dora_scale"
 """What peft and what kohya and ComfyUI call the length of DoRA's rows."""
+_UPS = ("lora_up", "lora_B", "lora.up")
+"""What B is called beside an `alpha`."""
 
 
 def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
@@ -33,6 +35,7 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     file of peft's own comes without its configuration or is no LoRA.
     """
     raw, metadata = read_tensors(path)
+    _check_axis(raw, path)
     raw = _of_peft(pipeline, raw, path)
     raw = _own_names(raw, family_of(type(pipeline).__name__))
     try:
@@ -155,16 +158,32 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
-    """kohya's `name.alpha` tensors multiplied into `name.lora_up`, as alpha / rank, and left out.
+    """`name.alpha` tensors multiplied into the B of the name, whatever it is called, as alpha / rank, and left out.
 
     An alpha that belongs to nothing stays, to be refused with what else finds no module.
     """
     folded = dict(raw)
     for key in raw:
-        up = f"{key.removesuffix('.alpha')}.lora_up.weight"
-        if key.endswith(".alpha") and up in raw:
-            folded[up] = raw[up] * (folded.pop(key) / raw[up].shape[1])
+        if not key.endswith(".alpha"):
+            continue
+        found = [up for up in (f"{key.removesuffix('.alpha')}.{name}.weight" for name in _UPS) if up in raw]
+        if found:
+            alpha = folded.pop(key)
+            folded |= {up: raw[up] * (alpha / raw[up].shape[1]) for up in found}
     return folded
+
+
+def _check_axis(raw: Mapping[str, Tensor], path: Path) -> None:
+    """Raises LikenessError for a DoRA that scales the columns of a matrix, which diffusers cannot.
+
+    LyCORIS and ComfyUI tell the axis by the shape, (out, 1) or (1, in), and of a square matrix nothing else tells it.
+    """
+    columns = [k for k, t in raw.items() if k.endswith(f".{DORA_SCALE}") and t.shape[:1] == (1,) and t.numel() > 1]
+    if columns:
+        what = f"this DoRA has lengths of inputs ({some(columns)}), and diffusers knows those of outputs alone"
+        raise LikenessError(
+            what, "Train it with lengths of outputs (LyCORIS: wd_on_output=True), or as a plain LoRA", path
+        )
 
 
 def _fold_metadata(tensors: dict[str, Tensor], metadata: Mapping[str, Any]) -> dict[str, Tensor]:

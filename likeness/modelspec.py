@@ -32,3 +32,8 @@ def header(info: AdapterInfo) -> dict[str, str]:
     return {"format": "pt", HEADER_KEY: json.dumps(own, sort_keys=True)} | {
         f"modelspec.{key}": value for key, value in spec.items() if value
     }
+
+
+def kohya_version(info: AdapterInfo) -> dict[str, str]:
+    """What sd-scripts writes of the base. A1111 shows a file beside a checkpoint of SDXL only if this says SDXL."""
+    return {"ss_base_model_version": {"sdxl": "sdxl_base_v1-0"}.get(info.family, "sd_v1")}

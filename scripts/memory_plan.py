@@ -29,14 +29,11 @@ DRAWING: tuple[tuple[Precision, bool], ...] = (("bf16", False), ("int8", False),
 
 
 def training_table(plans: dict[str, Needs], px: int) -> str:
-    """GiB by way of training, and the roomiest way that fits each card."""
-    rows = []
+    """GiB by way of training, in rounds and at once, and the quickest way that fits each card."""
+    rows, heads = [], [f"{precision}{', checkpointed' * kept}" for precision, kept in TRAINING]
     for name, plan in plans.items():
-        ways = {
-            f"{precision}{', checkpointed' * kept}": plan.training(px, precision, kept) for precision, kept in TRAINING
-        }
-        rows.append([name, *(f"{size:.1f}" for size in ways.values()), *(_first(ways, card) for card in CARDS)])
-    heads = [f"{precision}{', checkpointed' * kept}" for precision, kept in TRAINING]
+        sizes = [[plan.training(px, *way, rounds) for rounds in (plan.rounds, 1)] for way in TRAINING]
+        rows.append([name, *_both(heads, sizes, "in rounds")])
     return _table([f"LoRA at {px} px", *heads, *(f"{card} GB" for card in CARDS)], rows)
 
 
@@ -50,13 +47,20 @@ def full_table(plans: dict[str, Needs], px: int) -> str:
 
 
 def drawing_table(plans: dict[str, Needs], px: int) -> str:
-    """GiB by way of drawing, and the quickest way that fits each card."""
+    """GiB by way of drawing, one picture and as many as are drawn at once, and the quickest way that fits each card."""
     rows, heads = [], [f"{precision}{', offloaded' * offload}" for precision, offload in DRAWING]
     for name, plan in plans.items():
-        sizes = [plan.rendering(px, precision, offload) for precision, offload in DRAWING]
-        ways = dict(zip(heads, sizes, strict=True))
-        rows.append([name, *(f"{size:.1f}" for size in sizes), *(_first(ways, card) for card in CARDS)])
-    return _table([f"one picture of {px} px", *heads, *(f"{card} GB" for card in CARDS)], rows)
+        sizes = [[plan.rendering(px, *way, count) for count in (1, plan.drawn)] for way in DRAWING]
+        rows.append([name, *_both(heads, sizes, "singly")])
+    return _table([f"pictures of {px} px", *heads, *(f"{card} GB" for card in CARDS)], rows)
+
+
+def _both(heads: list[str], sizes: list[list[float]], least: str) -> list[str]:
+    """Cells of a row: of each way the least and what is usual, then by card the first way that fits, of which `least` may be said."""
+    ways: dict[str, float] = {}
+    for head, (low, usual) in zip(heads, sizes, strict=True):
+        ways |= {head: usual, f"{head}, {least}": low}
+    return [*(f"{low:.1f} ({usual:.1f})" for low, usual in sizes), *(_first(ways, card) for card in CARDS)]
 
 
 def size_table(bases: list[KnownBase], plans: dict[str, Needs]) -> str:

@@ -8,6 +8,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from likeness.families.source import DIFFUSERS
+
 ROOT = Path(__file__).parents[1]
 LOCKED_EXTRAS = ("heic", "credentials", "recogniser", "dev")
 
@@ -27,6 +29,11 @@ def test_the_lock_holds_every_dependency_in_its_range() -> None:
     for line in wanted:
         requirement = Requirement(line)
         assert pins[canonicalize_name(requirement.name)] in requirement.specifier, line
+
+
+def test_the_error_about_an_old_diffusers_names_the_release_that_is_required() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"diffusers>={DIFFUSERS}" in project["dependencies"]
 
 
 def test_the_lock_brings_no_cuda() -> None:

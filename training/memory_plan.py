@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from likeness import resources
-from likeness.bases import SIDES, KnownBase, Needs, Precision
+from likeness.bases import DRAWN, SIDES, KnownBase, Needs, Precision
 from likeness.families import Family
 from likeness.quiet import quiet
 from training.config import TrainConfig
@@ -156,9 +156,13 @@ def compute(base: KnownBase) -> Needs:
     # With guidance, the picture is drawn with and without the prompt: in one batch by most pipelines.
     passes = {name: {str(px): _alive(run(px)) for px in SIDES} for name, run in _passes(family, base).items()}
     offloaded, largest = _offloaded(denoiser), max(_leaf(m) for part in encoders.values() for m in part.modules())
-    step, lora = _steps(family, base, "lora")
-    full, _ = _steps(on_meta(base), base, "dreambooth")
+    config = TrainConfig.load(resources.configs() / base.recipe, ["person=nobody"])
+    step, lora = _steps(family, base, config, "lora")
+    full, _ = _steps(on_meta(base), base, config, "dreambooth")
     return Needs(
+        pictures=config.batch_size,
+        prior=config.prior_slots,
+        drawn=DRAWN if family.draws_batches else 1,
         parameters=parameters,
         denoiser=_weights([denoiser]),
         text_encoders=_weights(encoders.values()),
@@ -202,9 +206,10 @@ def _alive(run: Callable[[], Any]) -> int:
     return alive.most
 
 
-def _steps(family: Family, base: KnownBase, method: Literal["lora", "dreambooth"]) -> tuple[dict[str, int], int]:
-    """What training steps need beyond the weights and what belongs to them, and the parameters that are trained."""
-    config = TrainConfig.load(resources.configs() / base.recipe, ["person=nobody"])
+def _steps(
+    family: Family, base: KnownBase, config: TrainConfig, method: Literal["lora", "dreambooth"]
+) -> tuple[dict[str, int], int]:
+    """What one row of a training step needs beyond the weights and what belongs to them, and the parameters that are trained."""
     model = make_trainable(family, method, config.lora, config.dreambooth, 0, torch.bfloat16, False)
     denoiser: Any = family.denoiser
     needed = {}

@@ -23,6 +23,11 @@ from likeness.settings import Settings
 ARCFACE_TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 
 
+def _arcface_template(size: int) -> tuple[tuple[float, float], ...]:
+    """The alignment on a crop of another size."""
+    return tuple((x * size / 112, y * size / 112) for x, y in ARCFACE_TEMPLATE)
+
+
 class Manifest(Settings):
     """What is to be known of an ONNX recogniser. Pixels are fed as (value - mean) / std, value in [0, 255]."""
 
@@ -41,8 +46,10 @@ class Manifest(Settings):
     channels: Literal["RGB", "BGR"] = "RGB"
     mean: float = 127.5
     std: float = Field(default=127.5, gt=0)
-    template: tuple[tuple[float, float], ...] = Field(default=ARCFACE_TEMPLATE, min_length=5, max_length=5)
-    """Where the five points lie on the crop of input_size, in pixels."""
+    template: tuple[tuple[float, float], ...] = Field(
+        default_factory=lambda read: _arcface_template(read.get("input_size", 112)), min_length=5, max_length=5
+    )
+    """Where the five points lie on the crop of input_size, in pixels; ArcFace's, enlarged with the crop."""
 
 
 class OnnxEmbedder:

@@ -59,8 +59,8 @@ class KLFamily(Family):
         return torch.where(original > 0, original, size), size
 
     @property
-    def _latent_normalisation(self) -> tuple[float, float]:
-        """(shift, scale)."""
+    def _latent_normalisation(self) -> tuple[float | Tensor, float | Tensor]:
+        """(shift, scale), numbers or (C, 1, 1)."""
         config: Any = self.vae.config
         return float(config.get("shift_factor") or 0.0), float(config.scaling_factor)
 

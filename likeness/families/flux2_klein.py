@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from likeness.errors import LikenessError
 from likeness.families import qwen3, source
 from likeness.families.base import Recipe, TargetPreset
 from likeness.families.flow import FlowFamily
@@ -40,8 +41,18 @@ class Flux2Klein(FlowFamily):
     comfyui_modules = {f"{name}.linear": f"diffusion_model.{name}.lin" for name in MODULATION}
     default_recipe = Recipe(steps=50, guidance_scale=4.0, negative=False)
     variants = {
-        "distilled": Variant(base="black-forest-labs/FLUX.2-klein-4B", steps=4, guidance_scale=1.0),
-        "distilled-9b": Variant(base="black-forest-labs/FLUX.2-klein-9B", steps=4, guidance_scale=1.0),
+        "distilled": Variant(
+            base="black-forest-labs/FLUX.2-klein-4B",
+            steps=4,
+            guidance_scale=1.0,
+            fits={"joint_attention_dim": 3 * 2560},
+        ),
+        "distilled-9b": Variant(
+            base="black-forest-labs/FLUX.2-klein-9B",
+            steps=4,
+            guidance_scale=1.0,
+            fits={"joint_attention_dim": 3 * 4096},
+        ),
     }
     patch = 1  # latents are folded already
 
@@ -60,7 +71,7 @@ class Flux2Klein(FlowFamily):
     @property
     def recipe(self) -> Recipe:
         """As the base class; four steps without guidance for the distilled sibling, which ignores guidance."""
-        if source.pipeline_options(self.folder).get("is_distilled"):
+        if self._distilled:
             return super().recipe.model_copy(update={"steps": 4, "guidance_scale": 1.0})
         return super().recipe
 
@@ -119,6 +130,14 @@ class Flux2Klein(FlowFamily):
         coarse = 8.73809524e-05 * tokens + 1.89833333
         return fine + (coarse - fine) * (200 - steps) / 190
 
+    def pipeline_arguments(
+        self, recipe: Recipe, prompts: list[str], negatives: list[str], latents: Tensor
+    ) -> dict[str, Any]:
+        if self._distilled and recipe.guidance_scale != 1:
+            what = "this base is distilled, and its pipeline ignores guidance"
+            raise LikenessError(what, "Leave guidance at 1, or draw with the undistilled base", self.base)
+        return super().pipeline_arguments(recipe, prompts, negatives, latents)
+
     @classmethod
     def reference_arguments(cls, photos: Sequence[Image.Image]) -> dict[str, Any]:
         return {"image": [*photos]}
@@ -129,6 +148,10 @@ class Flux2Klein(FlowFamily):
         attention = [*ATTENTION, FUSED, *(f"single_transformer_blocks.{n}.attn.to_out" for n in range(blocks))]
         more = {"attention": [], "attention-mlp": MLP, "all": MLP + REST + [f"{name}.linear" for name in MODULATION]}
         return attention + more[preset]
+
+    @property
+    def _distilled(self) -> bool:
+        return bool(source.pipeline_options(self.folder).get("is_distilled"))
 
     @property
     def _statistics(self) -> tuple[Tensor, Tensor]:

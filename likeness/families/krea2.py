@@ -31,7 +31,7 @@ class Krea2(FilmFamily):
     pipeline_class = "Krea2Pipeline"
     default_licence = "krea-2-community-license"
     architecture = "krea-2"
-    default_recipe = Recipe(steps=28, guidance_scale=5.5)
+    default_recipe = Recipe(steps=52, guidance_scale=4.5)  # the publisher's for Raw, which counts 3.5
     variants = {"turbo": Variant(base="krea/Krea-2-Turbo", steps=8, guidance_scale=1.0)}
 
     @property

@@ -24,6 +24,8 @@ from likeness.yaml12 import YamlError, parse_yaml
 
 MODEL_INDEX = "model_index.json"
 CARD = "README.md"
+DIFFUSERS = "0.39"
+"""The first release of diffusers that has every family's pipeline, and draws them all as we do."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 LOW_PRECISION = (torch.float16, torch.bfloat16)
 
@@ -128,7 +130,11 @@ def load_parts(
 
     failure: Exception | None = None
     with quiet():
-        cls = getattr(diffusers, pipeline_class)  # imported only now, with remarks of its own
+        try:
+            cls = getattr(diffusers, pipeline_class)  # imported only now, with remarks of its own
+        except (AttributeError, ImportError, RuntimeError) as error:  # RuntimeError: what it imports failed to be
+            what = f"diffusers {diffusers.__version__} does not know this base's pipeline: {_first_line(error)}"
+            raise LikenessError(what, f"pip install 'diffusers>={DIFFUSERS}'", folder) from error
         for variant in _variants(dtypes["default"]):
             try:
                 pipe = cls.from_pretrained(

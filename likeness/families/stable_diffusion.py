@@ -10,8 +10,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from likeness.errors import LikenessError
 from likeness.families.autoencoder import KLFamily
 from likeness.families.base import Recipe, TargetPreset
+from likeness.families.schedule import Schedule
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 MLP = ["ff.net.0.proj", "ff.net.2"]
@@ -96,6 +98,14 @@ class StableDiffusion(KLFamily):
 
     def text_lora_targets(self) -> dict[str, list[str]]:
         return dict.fromkeys(self.text_encoders, CLIP)
+
+    def _make_schedule(self) -> Schedule:
+        scheduler = self.parts["scheduler"]
+        if "beta_schedule" not in scheduler.config:
+            # EDM's (Playground 2.5) and a flow's noise is no table of betas: read as one, it would train another objective.
+            what = f"the base's scheduler is a {type(scheduler).__name__}, and {self.name} knows bases trained with betas (DDPM) alone"
+            raise LikenessError(what, "Use another base, or the scheduler that it was trained with", self.folder)
+        return super()._make_schedule()
 
     @property
     def _unet_config(self) -> Mapping[str, Any]:

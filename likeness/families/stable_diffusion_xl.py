@@ -59,6 +59,17 @@ class StableDiffusionXL(StableDiffusion):
             states.append(said.hidden_states[-2])
         return {"encoder_hidden_states": torch.cat(states, dim=-1), "text_embeds": said.text_embeds}
 
+    @property
+    def _latent_normalisation(self) -> tuple[float | Tensor, float | Tensor]:
+        """As the base class; with a mean and a deviation of each channel where the autoencoder has them (Playground's has)."""
+        shift, scale = super()._latent_normalisation
+        vae: Any = self.vae
+        mean, std = (vae.config.get(key) for key in ("latents_mean", "latents_std"))
+        if mean is None or std is None:
+            return shift, scale
+        mean, std = (torch.tensor(one, device=vae.device, dtype=vae.dtype).view(-1, 1, 1) for one in (mean, std))
+        return mean, scale / std
+
     def framing(self, originals: Tensor) -> dict[str, Tensor]:
         """{"original_size": originals}: else the blur of an enlarged portrait would be learnt for sharp."""
         return {"original_size": originals}

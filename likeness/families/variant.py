@@ -33,6 +33,8 @@ class Variant(Settings):
     steps: int | None = Field(None, ge=1)
     guidance_scale: float | None = Field(None, ge=1)
     scheduler: str | None = None
+    fits: dict[str, int] = {}
+    """What the denoiser's configuration says of the bases whose adapters it takes, where a family's differ in size."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Variant:
@@ -61,13 +63,14 @@ class Variant(Settings):
         return Path(self.lora) if Path(self.lora).is_file() else _fetch(self.lora)
 
 
-def find_variant(family: type[Family], name: str) -> Variant:
-    """A variant by the family's name for it ("fast" for its first), by a YAML file, or by a base's folder or Hub id.
+def find_variant(family: type[Family], name: str, base: str = "", revision: str | None = None) -> Variant:
+    """A variant by the family's name for it, by a YAML file, or by a base's folder or Hub id.
 
-    A LoRA that the file names may lie beside it. Raises LikenessError for what is none of these.
+    "fast" is the first that takes adapters of `base`, or the family's first where that is not given. A LoRA that the file names may
+    lie beside it. Raises LikenessError for what is none of these.
     """
     if name == FIRST and family.variants:
-        return next(iter(family.variants.values()))
+        return _first(family, base, revision)
     if name in family.variants:
         return family.variants[name]
     path = Path(name)
@@ -80,6 +83,25 @@ def find_variant(family: type[Family], name: str) -> Variant:
     known = ", ".join(family.variants)
     what = f"{family.name} has no variant {name!r}" if name != FIRST else f"no fast variant of {family.name} is known"
     raise LikenessError(what, f"{f'There are: {known}. ' if known else ''}Or give a base's folder, or a YAML file")
+
+
+def _first(family: type[Family], base: str, revision: str | None) -> Variant:
+    """The first variant that takes adapters of `base`, by its configuration: no weights are fetched to find that out."""
+    sizes = base and any(variant.fits for variant in family.variants.values())
+    config: dict[str, Any] = {}
+    names = " or ".join(f"--variant {name}" for name in family.variants)
+    if sizes:
+        try:
+            config = source.part_config(source.glance(base, revision), family.denoiser_folder)
+        except LikenessError as error:
+            what = f"which fast variant takes this base's adapters cannot be told without it: {error.what}"
+            raise LikenessError(what, f"Name it: {names} (docs/rendering.md)", base) from error
+    for variant in family.variants.values():
+        if not sizes or variant.fits.items() <= config.items():
+            return variant
+    raise LikenessError(
+        f"no fast variant of {family.name} is known for a base of this size", f"There are: {names}", base
+    )
 
 
 def _on_hub(name: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""An adapter that does not belong to a base is refused by the names of what does not match."""
+"""Adapters from elsewhere do exactly what they were trained to, or are refused by the names of what does not match."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,3 +73,66 @@ def test_kohyas_names_for_sdxl_find_their_modules(bases: Callable[[str], Path], 
         expected = (0.5 + number) / 2 * state[f"{key}.lora_up.weight"] @ state[f"{key}.lora_down.weight"]
         change = part.get_submodule(name).get_delta_weight("likeness")
         torch.testing.assert_close(change, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "down", "up"),
+    [
+        ("z-image", "layers.0.attention.to_q", "lora_A", "lora_B"),
+        ("z-image", "layers.0.attention.to_q", "lora.down", "lora.up"),
+        ("qwen-image", "transformer_blocks.0.attn.to_q", "lora_A", "lora_B"),
+    ],
+)
+def test_an_alpha_scales_under_whatever_names_diffusers_converts(
+    name: str, module: str, down: str, up: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    family = load_family(str(bases(name)))
+    pipe, key = family.pipeline(), f"diffusion_model.{module}"
+    out, into = pipe.transformer.get_submodule(module).weight.shape
+    a, b = randomness.normal((4, into), 1, "down"), randomness.normal((out, 4), 2, "up")
+    state = {f"{key}.{down}.weight": a, f"{key}.{up}.weight": b, f"{key}.alpha": torch.tensor(3.0)}
+    save_file(state, tmp_path / "scaled.safetensors")
+    adapter.load_into(pipe, tmp_path / "scaled.safetensors", str(bases(name)))
+    layer = pipe.transformer.get_submodule(module)
+    torch.testing.assert_close(layer.get_delta_weight("likeness"), 3 / 4 * b @ a, rtol=1e-5, atol=1e-6)
+    stock = load_family(str(bases(name))).pipeline()
+    stock.load_lora_weights(dict(state), adapter_name="theirs")
+    change = stock.transformer.get_submodule(module).get_delta_weight("theirs")
+    torch.testing.assert_close(change, 3 / 4 * b @ a, rtol=1e-5, atol=1e-6)
+
+
+def _square(name: str, pipe: Any) -> tuple[str, Any]:
+    """The name in a file, and the module, of a square matrix."""
+    if name == "sdxl":
+        module = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+        return f"lora_unet_{module.replace('.', '_')}", pipe.unet.get_submodule(module)
+    if name == "z-image":
+        return "diffusion_model.layers.0.attention.to_q", pipe.transformer.get_submodule("layers.0.attention.to_q")
+    module = "transformer_blocks.0.attn.to_q"
+    return f"transformer.{module}", pipe.transformer.get_submodule(module)
+
+
+@pytest.mark.parametrize("name", ["sdxl", "z-image", "flux2-klein"])
+def test_a_dora_does_what_its_formula_says_or_is_refused(
+    name: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Lengths of a square matrix's inputs have as many numbers as those of its outputs, and mean something else."""
+    pipe = load_family(str(bases(name))).pipeline()
+    key, layer = _square(name, pipe)
+    weight = layer.weight.detach().clone()
+    side = weight.shape[0]
+    assert weight.shape == (side, side)
+    down, up = ("lora_A", "lora_B") if name == "flux2-klein" else ("lora_down", "lora_up")
+    a, b = 0.1 * randomness.normal((4, side), 1, "down"), 0.1 * randomness.normal((side, 4), 2, "up")
+    pair = {f"{key}.{down}.weight": a, f"{key}.{up}.weight": b}
+    length = 1 + randomness.normal((side,), 3, "length").abs()
+    save_file(pair | {f"{key}.dora_scale": length[None]}, tmp_path / "inputs.safetensors")
+    with pytest.raises(LikenessError, match=f"lengths of inputs .*{key}.dora_scale"):
+        adapter.load_into(pipe, tmp_path / "inputs.safetensors", str(bases(name)))
+    save_file(pair | {f"{key}.dora_scale": length[:, None]}, tmp_path / "outputs.safetensors")
+    adapter.load_into(pipe, tmp_path / "outputs.safetensors", str(bases(name)))
+    layer = _square(name, pipe)[1]
+    found = layer(torch.eye(side)).T - (0 if layer.bias is None else layer.bias[:, None])
+    changed = weight + b @ a
+    expected = length[:, None] * changed / changed.norm(dim=1, keepdim=True)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -4,18 +4,19 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import huggingface_hub
 import pytest
 from diffusers import DiffusionPipeline
 
-from inference.renderer import Renderer
+from inference import bleed
+from inference.renderer import Renderer, Sampling
 from likeness import adapter
 from likeness.errors import LikenessError
 from likeness.families import family_class, licence_of
 from likeness.person import Person
-from tests.families.common import NAMES, config
+from tests.families.common import NAMES, SIDE, config
 from tests.likeness.test_cli import run
 from training.run import train
 
@@ -131,6 +132,11 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit(
     whole.clear()
     Renderer("some/base", folder, "cpu")
     assert {*small, *whole} == {COMMIT}, "drawn with the commit that it was trained on"
+    small.clear()
+    whole.clear()
+    monkeypatch.setattr(bleed, "_likenesses", lambda pictures, examiner: [0.0] * len(pictures))
+    bleed.bleed(folder, cast(Any, None), 2, seed=0, sampling=Sampling(steps=1, width=SIDE, height=SIDE))
+    assert {*small, *whole} == {COMMIT}, "and compared with that commit alone"
 
 
 def test_a_base_that_must_be_accepted_is_not_fetched_first(

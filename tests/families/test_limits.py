@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from inference.renderer import Renderer, RenderJob, Sampling
+from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.families import Family, load_family
 from likeness.person import Person
@@ -69,9 +71,59 @@ def test_a_picture_that_aura_flow_has_no_places_for_is_refused(bases: Callable[[
         family.latent_shape(SIDE, 2 * SIDE + 8)
 
 
+def rewritten(file: Path, **changes: Any) -> None:
+    """A JSON file with changed values."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_a_distilled_klein_is_drawn_without_guidance_alone(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """Its pipeline would ignore any, and the record would say that there was some."""
+    base = shutil.copytree(bases("flux2-klein"), tmp_path / "distilled")
+    rewritten(base / "model_index.json", is_distilled=True)
+    renderer, size = Renderer(str(base), None, "cpu"), {"width": SIDE, "height": SIDE}
+    assert renderer.recipe.guidance_scale == 1
+    renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, "steps": 1}))
+    with pytest.raises(LikenessError, match="distilled, and its pipeline ignores guidance"):
+        renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, "steps": 1, "guidance_scale": 3}))
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+@pytest.mark.parametrize(
+    "kind", ["EDMDPMSolverMultistepScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"]
+)
+def test_a_base_whose_noise_is_no_table_of_betas_is_refused(
+    name: str, kind: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Playground 2.5 is one. Its scheduler says epsilon, too, and means another formula."""
+    base = shutil.copytree(bases(name), tmp_path / "edm")
+    rewritten(base / "model_index.json", scheduler=["diffusers", kind])
+    (base / "scheduler" / "scheduler_config.json").write_text(json.dumps({"_class_name": kind}))
+    with pytest.raises(LikenessError, match=f"scheduler is a {kind}, and {name} knows .*betas"):
+        load_family(str(base))
+
+
+def test_latents_with_statistics_of_each_channel_are_those_of_the_stock_pipeline(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    base = shutil.copytree(bases("sdxl"), tmp_path / "playground")
+    mean, std = [-1.6574, 1.886, -1.383, 2.5155], [8.4927, 5.9022, 6.5498, 5.2299]
+    rewritten(base / "vae" / "config.json", latents_mean=mean, latents_std=std, scaling_factor=0.5)
+    family = load_family(str(base))
+    pixels = randomness.normal((1, 3, SIDE, SIDE), 1, "pixels").clamp(-1, 1)
+    shift, scale = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    with torch.no_grad():
+        posterior = family.parts["vae"].encode(pixels).latent_dist
+        latents, deviation = family.encode_image(pixels)
+        torch.testing.assert_close(latents, (posterior.mean - shift) * 0.5 / scale)
+        torch.testing.assert_close(deviation, posterior.std * 0.5 / scale)
+        # The pipeline decodes what it is handed after its last step.
+        given: dict[str, Any] = {"callback_on_step_end": lambda *_: {"latents": latents}, "output_type": "pt"}
+        theirs = family.pipeline()(PROMPT, num_inference_steps=1, height=SIDE, width=SIDE, **given).images
+        torch.testing.assert_close(family.decode_latents(latents), 2 * theirs - 1, rtol=1e-4, atol=1e-5)
+
+
 def test_a_qwen_image_that_is_told_its_guidance_is_refused(bases: Callable[[str], Path], tmp_path: Path) -> None:
     base = shutil.copytree(bases("qwen-image"), tmp_path / "distilled")
-    config = base / "transformer" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"guidance_embeds": True}))
+    rewritten(base / "transformer" / "config.json", guidance_embeds=True)
     with pytest.raises(LikenessError, match="guidance_embeds.*undistilled"):
         load_family(str(base))

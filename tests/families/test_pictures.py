@@ -159,6 +159,15 @@ def test_a_picture_is_the_same_beside_one_of_a_longer_prompt(name: str, bases: C
         assert np.abs(np.asarray(alone, np.int16) - np.asarray(picture, np.int16)).max() <= 1
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_of_a_batch_are_decoded_one_after_the_other(name: str, bases: Callable[[str], Path]) -> None:
+    """As the memory plan has it; and so a picture's pixels are the same in any batch whose latents are."""
+    renderer, decoded = Renderer(str(bases(name)), None, "cpu"), []
+    renderer.pipe.vae.decoder.register_forward_pre_hook(lambda _, given: decoded.append(len(given[0])))
+    renderer.render([RenderJob(PROMPT, "", seed) for seed in range(3)], Sampling(width=SIDE, height=SIDE, steps=1))
+    assert decoded == [1, 1, 1]
+
+
 @pytest.mark.parametrize("name", ["flux2-klein", "z-image"])
 def test_an_autoencoder_decodes_what_was_drawn_in_another_type(name: str, bases: Callable[[str], Path]) -> None:
     """As with LLM.int8, which leaves text encoder and denoiser in float32 on a base in bfloat16."""

@@ -1,5 +1,6 @@
 """Distilled relatives, in the base's place or stacked beneath the adapter, draw as plain diffusers draws with them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -141,6 +142,44 @@ def test_variants_are_found_by_name_file_or_folder(tmp_path: Path) -> None:
         Variant.parse({"base": "a", "lora": "b"})
     with pytest.raises(LikenessError, match="owner/name/file"):
         Variant(lora="nowhere.safetensors").lora_file()
+
+
+@pytest.mark.parametrize(("width", "variant"), [(7680, "distilled"), (12288, "distilled-9b")])
+def test_the_fast_variant_is_that_of_the_bases_size(
+    width: int, variant: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    klein = family_named("flux2-klein")
+    base = shutil.copytree(bases("flux2-klein"), tmp_path / "base")
+    file = base / "transformer" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"joint_attention_dim": width}))
+    assert find_variant(klein, "fast", str(base)) is klein.variants[variant]
+
+
+def test_where_the_size_is_not_known_a_fast_variant_is_named_before_it_is_fetched(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    klein = family_named("flux2-klein")
+    for base, said in (
+        (bases("flux2-klein"), "for a base of this size"),
+        (tmp_path / "gone", "cannot be told without"),
+    ):
+        with pytest.raises(LikenessError, match=f"{said}.*--variant distilled or --variant distilled-9b"):
+            find_variant(klein, "fast", str(base))
+    # Where there is one size, the base is not looked for.
+    z_image = family_named("z-image")
+    assert find_variant(z_image, "fast", str(tmp_path / "gone")) is z_image.variants["turbo"]
+
+
+def test_krea_2_is_drawn_as_its_publisher_advises(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """github.com/krea-ai/krea-2, README: --steps 52 --cfg 3.5 for Raw, --steps 8 --cfg 0.0 for Turbo, counted from 0."""
+    name, latents = "krea2", randomness.normal(STOCK["krea2"][0], SEED, "render")[None]
+    turbo = shutil.copytree(bases(name), tmp_path / "turbo")
+    file = turbo / "model_index.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"is_distilled": True}))
+    for base, steps, cfg in ((bases(name), 52, 3.5), (turbo, 8, 0.0)):
+        family = load_family(str(base))
+        told = family.pipeline_arguments(family.recipe, [PROMPT], [""], latents)
+        assert (told["num_inference_steps"], told["guidance_scale"]) == (steps, cfg)
 
 
 def test_every_named_variant_says_how_it_is_drawn() -> None:

@@ -87,7 +87,7 @@ class Drawing:
         self._alone, self._loaded = alone, loaded
         self.jobs: list[RenderJob] = []
 
-    def __call__(self, base: str, adapter: Path | None = None, accept_license: bool = False) -> SimpleNamespace:
+    def __call__(self, base: str, adapter: Path | None = None, **_: object) -> SimpleNamespace:
         paths = self._alone if adapter is None else self._loaded
 
         def render(jobs: list[RenderJob], sampling: object) -> list[Image.Image]:

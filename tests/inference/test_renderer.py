@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.renderer import SCHEDULERS, Renderer, RenderJob, Sampling, initial_latents
+from inference.renderer import SCHEDULERS, Renderer, RenderJob, Sampling, checked_device, initial_latents
 from likeness import adapter, files
 from likeness.adapter import LoraSettings
 from likeness.errors import LikenessError
@@ -135,6 +135,20 @@ def test_sizes(renderer: Renderer) -> None:
     assert wide.size == (48, 32)
     with pytest.raises(LikenessError, match="33 x 32 px is not a size"):
         renderer.render(JOBS[:1], Sampling(steps=2, width=33))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:7", "mps", "meta", "cpu:1"])
+def test_a_device_that_is_not_here_is_said_before_the_base_is_loaded(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(LikenessError, match=f"no device '{device}' here. There are: cpu"):
+        Renderer("a base that is not even looked for", None, device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert checked_device("cuda:1") == "cuda:1"
+    with pytest.raises(LikenessError, match="There are: cuda, cpu"):
+        checked_device("cuda:2")
 
 
 def test_an_adapter_or_base_that_is_not_there(base: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from likeness.adapter import AdapterInfo, LoraSettings
 from likeness.adapter_file import LORA_FILE
 from likeness.errors import LikenessError
 from likeness.families import Family, load_family
+from likeness.lora_formats import read_tensors
 from likeness.randomness import normal
 from tests.tiny import make_tiny_base
 
@@ -110,6 +111,14 @@ def test_readers_that_ignore_the_header_read_the_same_function(base: Path, tmp_p
     stock = StableDiffusionPipeline.from_pretrained(base)
     stock.load_lora_weights(load_file(tmp_path / "adapter" / "pytorch_lora_weights.safetensors"))
     torch.testing.assert_close(of_pipeline(stock), of_family(family), rtol=1e-5, atol=2e-6)
+
+
+def test_the_header_says_that_no_module_has_a_rank_of_its_own(base: Path, tmp_path: Path) -> None:
+    """diffusers before 0.40 asks for it, and loads nothing where there is no answer."""
+    trained(base, VARIANTS["text"], tmp_path / "adapter")
+    _, settings = read_tensors(tmp_path / "adapter" / "pytorch_lora_weights.safetensors")
+    for part in ("unet", "text_encoder"):
+        assert settings[f"{part}.rank_pattern"] == settings[f"{part}.alpha_pattern"] == {}
 
 
 def test_weight_scales_the_adapter(base: Path, tmp_path: Path) -> None:

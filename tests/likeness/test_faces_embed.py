@@ -8,7 +8,7 @@ import pytest
 
 from likeness.errors import LikenessError
 from likeness.faces import DlibEmbedder, FaceFinder, Reference, embedder, similarity
-from likeness.faces.onnx_embedder import ARCFACE_TEMPLATE, align
+from likeness.faces.onnx_embedder import ARCFACE_TEMPLATE, Manifest, align
 from likeness.faces.reference import embed_photo
 from likeness.files import sha256
 from tests import photos
@@ -97,6 +97,17 @@ def test_an_onnx_recogniser_is_fed_as_its_manifest_says(tmp_path):
     expected = (crop[..., ::-1].astype(np.float64).mean(axis=(0, 1)) - 100) / 50
     assert np.allclose(recogniser.embed(rgb, face), expected / np.linalg.norm(expected), atol=1e-4)
     assert (recogniser.id, recogniser.dim, recogniser.threshold, recogniser.commercial_ok) == ("means-1", 3, 0.5, True)
+
+
+def test_the_usual_template_grows_with_the_crop(tmp_path):
+    """Unscaled, the face would fill the upper left of a crop of 160 px, and be cut off."""
+    assert Manifest.load(manifest(tmp_path)).template == ARCFACE_TEMPLATE
+    wide = Manifest.load(manifest(tmp_path, input_size=160)).template
+    np.testing.assert_allclose(wide, np.array(ARCFACE_TEMPLATE) * 160 / 112)
+    own = [[float(number), 5.0] for number in range(5)]
+    assert Manifest.load(manifest(tmp_path, input_size=160, template=own)).template[4] == (4.0, 5.0)
+    with pytest.raises(LikenessError, match="input_size"):
+        Manifest.load(manifest(tmp_path, input_size="wide"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from likeness import files
 from likeness.errors import LikenessError
-from likeness.families import DiscreteSchedule, Family, load_family
+from likeness.families import DiscreteSchedule, Family, load_family, source
 from likeness.families.stable_diffusion import StableDiffusion
 from tests.tiny import RESOLUTION, make_tiny_base
 
@@ -170,6 +170,11 @@ class TestBasesThatCannotBeHad:
             load_family(str(other))
         with pytest.raises(LikenessError, match="a OtherPipeline, not a StableDiffusionPipeline"):
             StableDiffusion.load(str(other))
+
+    def test_of_a_kind_that_an_older_diffusers_does_not_know(self, base: Path) -> None:
+        dtypes = {"default": torch.float32}
+        with pytest.raises(LikenessError, match=r"diffusers [\d.]+ does not know .*TomorrowPipeline.*diffusers>=0\.39"):
+            source.load_parts(base, "TomorrowPipeline", dtypes, "cpu")
 
     @pytest.mark.parametrize("damage", ["missing", "truncated", "index"])
     def test_damaged(self, base: Path, tmp_path: Path, damage: str) -> None:

@@ -1,22 +1,28 @@
 """The plan of memory, held against real tensors of tiny models on the CPU, and against itself for the published bases."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from inference.headshots import RenderRequest
+from likeness import resources
 from likeness.adapter import LoraSettings
-from likeness.bases import known_bases, needs
+from likeness.bases import Precision, known_bases, needs
 from likeness.families import Family, load_family
+from scripts import memory_plan
 from tests import tiny_families
 from tests.tiny_families import SIDE
-from training.memory_plan import Alive, GpuLike, Kept, compute
+from training.config import TrainConfig
+from training.memory_plan import Alive, GpuLike, Kept, compute, kept_bytes
 from training.model import DreamboothSettings, Trained, make_trainable
+from training.setup import check_split
 
 KB = 1024
+WAYS: tuple[tuple[Precision, bool], ...] = (("nf4", True), ("bf16", True), ("bf16", False))
 NAMES = ["sdxl", "flux2-klein", "z-image"]
 """A U-Net, a transformer with packed latents, and one that takes lists."""
 
@@ -113,6 +119,49 @@ def test_the_plan_is_given_what_the_family_makes_of_a_prompt(name: str, tmp_path
             assert planned.items() >= {key: tensor.ndim - 1 for key, tensor in made.items()}.items()
 
 
+def test_a_step_is_planned_with_as_many_rows_as_go_through_the_denoiser_at_once() -> None:
+    """The prior's samples too, of the recipe as it is shipped; and its batch splits into the rounds that are named."""
+    for base in known_bases():
+        plan, config = needs()[base.name], TrainConfig.load(resources.configs() / base.recipe, ["person=nobody"])
+        assert (plan.pictures, plan.prior) == (config.batch_size, config.prior_slots)
+        for slots in (config.batch_size, config.prior_slots):
+            check_split(slots, "batch_size", 1, plan.rounds)
+        assert plan.drawn == (RenderRequest().batch if base.family_class.draws_batches else 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_rows_add_up(name: str, checkpointed: bool, tmp_path: Path) -> None:
+    """So that one row is planned, and multiplied."""
+    model = trained(tiny_families.make(name, tmp_path / name))
+    noisy, timesteps, conditioning = inputs(model.family)
+    needed = []
+    for rows in (1, 8):
+        given = (
+            noisy.repeat(rows, 1, 1, 1),
+            timesteps.repeat(rows),
+            {k: torch.cat([t] * rows) for k, t in conditioning.items()},
+        )
+        planned = on_meta(model, given)
+        kept, denoiser = Kept(model), cast(Any, model.family.denoiser)
+        if checkpointed:
+            denoiser.enable_gradient_checkpointing(kept.checkpointed)
+        with torch.no_grad(), GpuLike(autocast=True), Alive() as passing:
+            model(*planned, None)
+        needed.append(kept_bytes(model, kept, *planned) + passing.most)
+    # What does not grow, such as matrices in bfloat16, is a good part of a tiny model, and next to nothing of a full one.
+    assert 0.5 * 8 * needed[0] < needed[1] <= 8 * needed[0]
+
+
+def test_the_tables_of_the_page_are_those_of_the_script() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "memory.md").read_text(encoding="utf-8")
+    plans = needs()
+    assert memory_plan.size_table(known_bases(), plans) in page
+    for table in (memory_plan.training_table, memory_plan.full_table, memory_plan.drawing_table):
+        for px in (512, 1024):
+            assert table(plans, px) in page
+
+
 def test_every_known_base_is_planned() -> None:
     plans = needs()
     assert list(plans) == [base.name for base in known_bases()]
@@ -120,10 +169,11 @@ def test_every_known_base_is_planned() -> None:
     assert unet.parameters["unet"] == 859_520_964  # as everywhere
     for base in known_bases():
         plan, px = plans[base.name], base.resolution
-        assert plan.training(px, "nf4", True) <= plan.training(px, "bf16", True) <= plan.training(px, "bf16", False)
+        least, at_once = ([plan.training(px, *way, rounds) for way in WAYS] for rounds in (plan.rounds, 1))
+        assert least == sorted(least) and at_once == sorted(at_once) and least[-1] < at_once[-1]
         # Ten bytes of every parameter at the least, where a LoRA keeps two of most.
         assert 10 * plan.denoiser["bf16"] / 2 / 2**30 < plan.full_training(px, True) < plan.full_training(px, False)
-        assert plan.training(px, "bf16", True) < plan.full_training(px, True)
+        assert plan.training(px, "bf16", True, plan.rounds) < plan.full_training(px, True)
         assert plan.rendering(px, "nf4") < plan.rendering(px, "int8") < plan.rendering(px, "bf16")
         assert plan.rendering(px, "bf16", offload=True) < plan.rendering(px, "bf16")
 
