@@ -3,7 +3,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-PYTHONS := $(PYTHON) python3 python3.12 python3.11
 CODE := $(wildcard likeness training inference scripts tests train.py)
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
@@ -29,13 +28,15 @@ clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
 
 $(STAMP): requirements.lock pyproject.toml
-	@found=; for python in $(PYTHONS); do \
+	@set -- python3 python3.12 python3.11; if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; fi; \
+	found=; for python; do \
 	    if "$$python" -c '$(SUITABLE)' 2>/dev/null; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-	    echo "error: Likeness needs Python 3.11 or 3.12, and python3 is $$(python3 --version 2>&1)."; \
+	    echo "error: Likeness needs Python 3.11 or 3.12, and $$1 is $$("$$1" --version 2>&1)."; \
 	    echo "Install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; \
 	fi; \
+	[ -x $(BIN)/python ] || rm -rf $(VENV); \
 	echo "Making $(VENV) with $$("$$found" --version); this takes a few minutes the first time."; \
 	"$$found" -m venv $(VENV) || { echo "error: that Python cannot make virtual environments (package python3-venv)."; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,12 @@ from pydantic import Field
 from inference import credentials, finish
 from inference.finish import Format
 from inference.index import Candidate, Index
+from inference.origin import origin
 from inference.prompts import Prompt, compose
 from inference.ranking import Assessment, Judge, best_first, judge_of
-from inference.renderer import LATENT_STREAM, Renderer, RenderJob, Sampling
+from inference.renderer import Renderer, RenderJob, Sampling
 from inference.styles import SlotName, Style, find_style
-from likeness import __version__, files, resources
-from likeness.adapter import weights_sha256
+from likeness import files
 from likeness.errors import LikenessError
 from likeness.faces.embed import SELECTING
 from likeness.gates import GateName, Gates, Mode
@@ -42,7 +41,6 @@ _log = logging.getLogger(__name__)
 SHEET = "sheet.jpg"
 NOT_PASSING = "-not-passing"
 """In the name of a picture that a gate rejected: nobody should take it for a good one, whatever they read."""
-PACKAGES = ("torch", "diffusers", "transformers", "peft")
 
 
 class RenderRequest(Settings):
@@ -119,7 +117,7 @@ def render(
         )
     signer = _signer()
     folder = _new_run(person.headshots, style.name)
-    writer = _Writer(folder, request, style, prompt, gates, _origin(renderer, adapter, request), signer)
+    writer = _Writer(folder, request, style, prompt, gates, origin(renderer, adapter, request.sampling), signer)
     judge = judge or judge_of(person, request.recogniser, renderer.info.trained if renderer.info else None)
     done: list[Headshot] = []
     try:
@@ -228,39 +226,6 @@ def _glasses(renderer: Renderer) -> bool:
 
 def _subject(renderer: Renderer) -> str:
     return renderer.info.subject if renderer.info else "a person"
-
-
-def _origin(renderer: Renderer, adapter: Path | None, request: RenderRequest) -> dict[str, Any]:
-    """What the pictures are drawn with, without a path: those tell where a person keeps their files."""
-    packages = {name: version(name) for name in PACKAGES}
-    return {
-        "base": resources.without_path(renderer.base),
-        "base_sha256": renderer.base_sha256,
-        "licence": renderer.family.licence,
-        "adapter": None if adapter is None else adapter.name,
-        "adapter_sha256": None if adapter is None else weights_sha256(adapter),
-        "adapter_weight": renderer.weight,
-        "variant": _variant(renderer),
-        "references_sha256": [photo.sha256 for photo in renderer.references],
-        "sampling": request.sampling.over(renderer.recipe).model_dump(exclude={"gates"}),
-        "latents": f"likeness.randomness.normal(shape, seed, {LATENT_STREAM!r})",
-        "device": renderer.device,
-        "dtype": str(renderer.dtype).removeprefix("torch."),
-        "versions": {"likeness": __version__, **packages},
-    }
-
-
-def _variant(renderer: Renderer) -> dict[str, Any] | None:
-    """The fast variant, if any: of a base in place of the adapter's own, "base" tells already which."""
-    if renderer.variant is None:
-        return None
-    file = renderer.variant_lora
-    own = (
-        {}
-        if file is None
-        else {"lora": file.name, "lora_sha256": files.sha256(file), "weight": renderer.variant.weight}
-    )
-    return {"kind": "base" if file is None else "lora", **own}
 
 
 def _signer() -> credentials.Signer | None:

@@ -34,7 +34,18 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"GIF8
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _RESAVE = "Open it on your computer or telephone and save it again as JPEG"
 # What decoders of damaged data raise, apart from OSError: each format's plugin has its own habit.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
 _SIGNS_OF_TRUNCATION = ("truncated", "end of file", "unexpected end", "end-of-stream", "decoder object")
 
 

@@ -15,11 +15,11 @@ import json
 import re
 import stat
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from likeness.errors import LikenessError
 from likeness.files import explained, sha256, write_bytes, write_json
@@ -38,6 +38,13 @@ class Consent(Settings):
     when: date
     note: str = ""
     """Where the written release is kept, for instance."""
+
+    @field_validator("when")
+    @classmethod
+    def _has_been(cls, when: date) -> date:
+        if when > date.today() + timedelta(days=1):  # somewhere it is tomorrow already
+            raise ValueError("the day on which they agreed, which cannot be still to come")
+        return when
 
 
 def check_name(name: str, what: str = "a name") -> str:
@@ -65,6 +72,7 @@ class Person:
 
         The consent comes last: a folder that is there already without one is completed. Raises LikenessError when it has one.
         """
+        folder = folder.expanduser()
         check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
             raise _is_a_link(folder)
@@ -85,6 +93,7 @@ class Person:
     @classmethod
     def open(cls, folder: Path) -> Person:
         """The person whose folder this is. Raises LikenessError when it is not there, is a link or has a bad name."""
+        folder = folder.expanduser()
         check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
             raise _is_a_link(folder)
@@ -169,7 +178,7 @@ class Person:
             f"there is no adapter {name!r}" if name else "this person has no adapter yet",
             f"There are: {names}"
             if names
-            else f"Train one: accelerate launch train.py --config configs/pocket.yaml person={self.folder}",
+            else f"Train one: likeness train --config configs/pocket.yaml person={self.folder}",
             self.folder,
         )
 

@@ -32,6 +32,13 @@ def configs() -> Path:
     return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
 
 
+def config(path: Path) -> Path:
+    """The file itself, else the packaged one of that name: `configs/pocket.yaml` is meant wherever the command is run."""
+    packaged = configs() / path.name
+    named = path.parent in (Path(), Path("configs"))
+    return packaged if named and not path.exists() and packaged.is_file() else path
+
+
 def without_path(base: str) -> str:
     """What a base is called where others may read it: of a folder or file its name, for a path tells where somebody keeps theirs."""
     return Path(base).name if Path(base).exists() else base

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Self, get_args
 
@@ -28,9 +29,20 @@ class Settings(pydantic.BaseModel):
         Raises LikenessError naming the file, the key, and what was expected or the nearest real key.
         """
         values = _read(yaml_path) if yaml_path is not None else {}
-        for override in overrides:
-            _apply(values, override)
+        told = dict(_apply(values, override) for override in overrides)
+        cls._keep_texts(values, told)
         return cls.parse(values, yaml_path)
+
+    @classmethod
+    def _keep_texts(cls, values: dict[str, Any], told: Mapping[str, str]) -> None:
+        """What was told for a setting that is text stays as it was written: a name may be 2024, and a commit's hash 12345e7."""
+        try:
+            cls.model_validate(values)
+        except pydantic.ValidationError as error:
+            for fault in error.errors():
+                key = ".".join(map(str, fault["loc"]))
+                if fault["type"] == "string_type" and key in told and isinstance(fault["input"], int | float | date):
+                    _put(values, key, told[key].strip())
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: Path | None = None) -> Self:
@@ -56,11 +68,13 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise LikenessError("holds no settings", "Write one 'key: value' a line", path)
+    for key in [key for key in values if isinstance(key, str) and "." in key]:  # as an override is written
+        _put(values, key, values.pop(key))
     return values
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Sets one ``a.b=c`` in nested dictionaries, making those that are missing."""
+def _apply(values: dict[str, Any], override: str) -> tuple[str, str]:
+    """Sets one ``a.b=c`` in nested dictionaries, making those that are missing; gives key and text."""
     key, equals, text = override.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
@@ -70,6 +84,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     except YamlError as error:
         raise LikenessError(f"the value of {key} is not valid YAML: {error}", "Quote it") from error
     _put(values, key.strip(), value)
+    return key.strip(), text
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,9 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--base", nargs="*", help="names of bases, as `likeness bases` has them; all")
+    parser.add_argument("--base", nargs="*", help="names of bases, or their Hub ids; all")
     options = parser.parse_args()
-    bases = [base for base in known_bases() if not options.base or base.name in options.base]
+    bases = [base for base in known_bases() if not options.base or {base.name, base.hub} & set(options.base)]
+    strange = set(options.base or []) - {name for base in bases for name in (base.name, base.hub)}
+    if strange:
+        parser.error(
+            f"no base is called {', '.join(sorted(strange))}; there are: {', '.join(base.name for base in known_bases())}"
+        )
     plans = {}
     for base in bases:
         print(base.name, file=sys.stderr, flush=True)

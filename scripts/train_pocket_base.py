@@ -32,23 +32,38 @@ from scripts.pocket_base.settings import BaseSettings
 def train_vae(
     settings: BaseSettings, shots: list[Shot], pixels: torch.Tensor, work: Path, accelerator: Accelerator
 ) -> AutoencoderKL:
-    """The autoencoder in `work`, trained if it is not there yet."""
+    """The autoencoder in `work`, trained by all processes together if it is not there yet."""
     folder = work / "vae"
-    if not folder.exists():
-        vae.train(settings, shots, pixels, work, accelerator).save_pretrained(folder)
+    if _lacks(folder, accelerator):
+        trained = vae.train(settings, shots, pixels, work, accelerator)
+        if accelerator.is_main_process:
+            with files.new_folder(folder) as new:
+                trained.save_pretrained(new)
+        accelerator.wait_for_everyone()
     return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).to(accelerator.device).eval()
 
 
 def latents_of(settings: BaseSettings, people: list[Path], work: Path, accelerator: Accelerator) -> dict:
     """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "scaling_factor"} of all views, made once."""
     kept = work / "latents.pt"
-    if not kept.exists():
+    if _lacks(kept, accelerator):
         shots = pictures.find_shots(people)
         pixels = pictures.read_pixels(shots)
         model = train_vae(settings, shots, pixels, work, accelerator)
-        made, captions = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
-        torch.save({"latents": made, "captions": captions, "scaling_factor": model.config.scaling_factor}, kept)
+        if accelerator.is_main_process:
+            made, captions = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
+            part = kept.with_suffix(".tmp")
+            torch.save({"latents": made, "captions": captions, "scaling_factor": model.config.scaling_factor}, part)
+            part.replace(kept)
+        accelerator.wait_for_everyone()
     return torch.load(kept, weights_only=True)
+
+
+def _lacks(path: Path, accelerator: Accelerator) -> bool:
+    """Whether it is not there yet: the same answer to all processes, of which none makes it before all have looked."""
+    lacks = not path.exists()
+    accelerator.wait_for_everyone()
+    return lacks
 
 
 def main() -> None:
@@ -59,10 +74,11 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = BaseSettings.load(arguments.config, arguments.overrides)
     accelerator = begin(arguments.work, settings.mixed_precision, settings.seed)
-    with accelerator.main_process_first():
-        if arguments.start is not None and not (arguments.work / "vae").exists():
-            shutil.copytree(arguments.start / "vae", arguments.work / "vae")
-        data = latents_of(settings, arguments.people, arguments.work, accelerator)
+    if arguments.start is not None and accelerator.is_main_process and not (arguments.work / "vae").exists():
+        with files.new_folder(arguments.work / "vae") as new:
+            shutil.copytree(arguments.start / "vae", new, dirs_exist_ok=True)
+    accelerator.wait_for_everyone()
+    data = latents_of(settings, arguments.people, arguments.work, accelerator)
     autoencoder = AutoencoderKL.from_pretrained(arguments.work / "vae", torch_dtype=torch.float32)
     autoencoder.register_to_config(scaling_factor=data["scaling_factor"])
     vae.settle_posterior(autoencoder)

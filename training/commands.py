@@ -75,7 +75,9 @@ def prepare(
     typer.echo(f"{len(portraits)} portraits of {photos} photographs, {held_out} of them held out: {where}")
 
 
-Config = Annotated[Path | None, typer.Option(help="A YAML file of settings, such as configs/pocket.yaml.")]
+Config = Annotated[
+    Path | None, typer.Option(help="A YAML file of settings, such as configs/pocket.yaml; the base's own.")
+]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")]
 
 
@@ -93,9 +95,10 @@ def train(overrides: Overrides = None, config: Config = None) -> None:
 def show_config(overrides: Overrides = None, config: Config = None) -> None:
     """Print every setting of a run as it would be used, as YAML."""
     from likeness.settings import dump
-    from training.config import TrainConfig
+    from training.config import TrainConfig, usual_recipe
 
-    typer.echo(dump(TrainConfig.load(config, overrides or [])), nl=False)
+    given = overrides or []
+    typer.echo(dump(TrainConfig.load(config or usual_recipe(given), given)), nl=False)
 
 
 def _progress(files: Sequence[Path]) -> Iterable[Path]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from likeness import resources
 from likeness.adapter import LoraSettings
+from likeness.bases import known_bases
 from likeness.families import Quantization
 from likeness.person import check_name
 from likeness.pivotal import PivotalSettings
@@ -83,6 +85,11 @@ class TrainConfig(Settings):
     averaging: AveragingSettings = AveragingSettings()
     tracking: TrackingSettings = TrackingSettings()
 
+    @classmethod
+    def load(cls, yaml_path: Path | None, overrides: Sequence[str] = ()) -> Self:
+        """As all settings; `configs/pocket.yaml` is the packaged one where there is no such file."""
+        return super().load(yaml_path and resources.config(yaml_path), overrides)
+
     @model_validator(mode="after")
     def _averages_products(self) -> TrainConfig:
         if self.averaging.last and self.method == "lora" and self.lora.dora:
@@ -135,6 +142,16 @@ class TrainConfig(Settings):
         """Prior samples in one step."""
         prior = self.objective.prior
         return 0 if prior.mode == "none" or prior.weight == 0 else prior.batch_size or self.batch_size
+
+
+def usual_recipe(overrides: Sequence[str]) -> Path | None:
+    """The packaged recipe of the base that overrides name, by name or Hub id ("pocket" where they name none); None of an unknown one."""
+    named = [value.strip() for key, _, value in (one.partition("=") for one in overrides) if key.strip() == "base"]
+    base = named[-1] if named else "pocket"
+    recipes = {name: known.recipe for known in known_bases() for name in (known.name, known.hub)} | {
+        "pocket": "pocket.yaml"
+    }
+    return resources.configs() / recipes[base] if base in recipes else None
 
 
 def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from likeness.errors import LikenessError
 from likeness.person import Person
 from likeness.selection import Selection
 from training import checkpoint, resume, tracking
-from training.config import TrainConfig
+from training.config import TrainConfig, usual_recipe
 from training.loop import Loop
 from training.selector import keep_best
 from training.setup import DTYPES, Parts, assemble
@@ -35,14 +35,17 @@ _USAGE = "accelerate launch train.py --config configs/pocket.yaml person=people/
 def main(arguments: Sequence[str]) -> int:
     """The command line. Returns the exit status: 0, 2 for what the user can put right, 75 when stopped and saved."""
     parser = argparse.ArgumentParser(prog="train.py", usage=_USAGE, description="Train an adapter of one person.")
-    parser.add_argument("--config", type=Path, help="a YAML file of settings")
+    parser.add_argument("--config", type=Path, help="a YAML file of settings; the base's own recipe")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
     options = parser.parse_intermixed_args(arguments)
     leave_with_launcher()
     _note_lone_process()
     speaks = int(os.environ.get("RANK", "0")) == 0
     try:
-        folder = train(TrainConfig.load(options.config, options.overrides))
+        recipe = options.config or usual_recipe(options.overrides)
+        if recipe is not None and recipe is not options.config and speaks:
+            print(f"note: without --config this is the base's own recipe, {recipe.name}", file=sys.stderr)
+        folder = train(TrainConfig.load(recipe, options.overrides))
     except LikenessError as error:
         if speaks:
             print(f"error: {error}", file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
@@ -45,14 +46,11 @@ def fit(
     ema.to(accelerator.device)
     parameters, first, started = list(model.parameters()), step, time.time() - spent
     total, saved = torch.zeros((), device=accelerator.device), time.time()
-    while step < settings.steps and time.time() - started < 60 * settings.minutes:
+    # The share done is judged by time too, so that a run cut by its minutes still ends with a cooled learning rate.
+    while (done := _share_done(step, time.time() - started, settings, accelerator)) < 1:
         rng = np.random.default_rng([seed, accelerator.process_index, step])
-        # The share done is judged by time too, so that a run cut by its minutes still ends with a cooled learning rate.
-        done = max(step / settings.steps, (time.time() - started) / (60 * settings.minutes))
         for group in optimizer.param_groups:
-            group["lr"] = (
-                settings.lr * min(1, (step + 1) / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1, done))))
-            )
+            group["lr"] = settings.lr * min(1, (step + 1) / 200) * (0.02 + 0.49 * (1 + math.cos(math.pi * done)))
         with accelerator.autocast():
             loss = loss_of(model, rng)
         accelerator.backward(loss)
@@ -72,6 +70,14 @@ def fit(
             saved = time.time()
     _save(state, accelerator, model, optimizer, ema, step, time.time() - started)
     ema.copy_to(parameters)
+
+
+def _share_done(step: int, seconds: float, settings: BudgetSettings, accelerator: Accelerator) -> float:
+    """By the main process's clock: by their own some would end a step before the others, who would wait for them for ever."""
+    done = max(step / settings.steps, seconds / (60 * settings.minutes)) if settings.steps and settings.minutes else 1.0
+    if accelerator.num_processes == 1:
+        return done
+    return float(broadcast(torch.tensor(done, dtype=torch.float64, device=accelerator.device)))
 
 
 def _restore(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: EMAModel) -> tuple[int, float]:

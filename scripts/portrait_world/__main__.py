@@ -31,13 +31,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--assets", type=Path, help=f"folder of the CC0 assets (default: {assets.VARIABLE})")
     parser.add_argument("--people", default="0:10", help="numbers, from and up to")
     parser.add_argument("--cohort", action="store_true", help="the held-out cohort instead: its people, its pictures")
-    parser.add_argument("--headshots", type=int, default=2)
-    parser.add_argument("--selfies", type=int, default=1)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--supersample", type=int, default=2)
+    own = {"headshots": 2, "selfies": 1, "size": 256, "supersample": 2}
+    for name, usual in own.items():
+        parser.add_argument(f"--{name}", type=int, default=usual, help="not with --cohort, which has its own")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     options = parser.parse_args(arguments)
-    first, last = map(int, options.people.split(":"))
+    try:
+        first, last = map(int, options.people.split(":"))
+    except ValueError:
+        parser.error(f"--people is {options.people}; write two numbers, from and up to, such as 0:10")
+    if options.cohort and any(getattr(options, name) != usual for name, usual in own.items()):
+        parser.error(f"the cohort's pictures are what they are: leave out {', '.join(f'--{name}' for name in own)}")
     if last > FIRST_HELD_OUT and not options.cohort:
         parser.error(f"people from {FIRST_HELD_OUT} are held out from training: they are drawn with --cohort")
     if options.assets:

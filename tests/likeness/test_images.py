@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms
 
@@ -279,16 +280,27 @@ def test_random_damage_never_gives_another_error(tmp_path: Path) -> None:
     for suffix in (".jpg", ".png", ".webp", ".tif", ".gif"):
         whole = tmp_path / f"whole{suffix}"
         gradient().save(whole)
-        data = np.frombuffer(whole.read_bytes(), dtype=np.uint8)
-        for _ in range(60):
-            hurt = data.copy()
-            hurt[chance.integers(0, len(hurt), 8)] = chance.integers(0, 256, 8)
-            path = tmp_path / f"a{suffix}"
-            path.write_bytes(hurt.tobytes())
-            try:
-                assert load_photo(path).mode == "RGB"
-            except PhotoError as error:
-                assert str(error).startswith(str(path))
+        _damage(chance, tmp_path, np.frombuffer(whole.read_bytes(), dtype=np.uint8), suffix)
+
+
+def test_random_damage_to_a_telephone_s_photo_never_gives_another_error(tmp_path: Path) -> None:
+    pytest.importorskip("pi_heif")
+    whole = Path(__file__).parents[1] / "data" / "gradient.heic"
+    data = np.frombuffer(whole.read_bytes(), dtype=np.uint8)
+    for seed in range(5):
+        _damage(np.random.default_rng(seed), tmp_path, data, ".heic")
+
+
+def _damage(chance: np.random.Generator, folder: Path, data: npt.NDArray[np.uint8], suffix: str) -> None:
+    for _ in range(60):
+        hurt = data.copy()
+        hurt[chance.integers(0, len(hurt), 8)] = chance.integers(0, 256, 8)
+        path = folder / f"a{suffix}"
+        path.write_bytes(hurt.tobytes())
+        try:
+            assert load_photo(path).mode == "RGB"
+        except PhotoError as error:
+            assert str(error).startswith(str(path))
 
 
 def test_not_pictures(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,18 @@ def test_every_room_is_inside_the_folder(ana: Person) -> None:
     rooms = [ana.selfies, ana.prepared, ana.cache, ana.runs, ana.adapters, ana.headshots]
     assert {room.parent for room in rooms} == {ana.folder}
     assert len(set(rooms)) == 6
+
+
+def test_consent_that_is_still_to_come_is_none(tmp_path: Path) -> None:
+    with pytest.raises(LikenessError, match="cannot be still to come"):
+        Consent.parse({"who": "Ana", "basis": "self", "when": "2999-01-01"})
+    Consent.parse({"who": "Ana", "basis": "self", "when": date.today() + timedelta(days=1)})  # east of here
+
+
+def test_a_home_is_found_whoever_expands_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Person.create(Path("~/ana"), AGREED)
+    assert Person.open(Path("~/ana")).folder == tmp_path / "ana" and (tmp_path / "ana" / "consent.json").is_file()
 
 
 def test_a_second_consent_is_refused(ana: Person) -> None:
@@ -95,7 +107,9 @@ def test_no_selfies_folder_means_no_selfies(ana: Person) -> None:
 
 
 def test_adapters_by_name_and_newest(ana: Person, tmp_path: Path) -> None:
-    with pytest.raises(LikenessError, match=r"no adapter yet. Train one: accelerate launch train\.py"):
+    with pytest.raises(
+        LikenessError, match=r"no adapter yet. Train one: likeness train --config configs/pocket.yaml person="
+    ):
         ana.adapter()
     for age, name in enumerate(["second", "first", ".hidden.tmp"]):
         (ana.adapters / name).mkdir(parents=True)

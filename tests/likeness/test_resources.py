@@ -17,6 +17,22 @@ def test_configs_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.Mon
     assert resources.configs() == tmp_path / "likeness" / "configs"
 
 
+def test_a_packaged_configuration_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    packaged = resources.configs() / "sdxl.yaml"
+    assert resources.config(Path("configs/sdxl.yaml")) == resources.config(Path("sdxl.yaml")) == packaged
+    assert resources.config(Path("mine/sdxl.yaml")) == Path("mine/sdxl.yaml")  # which is not there
+    Path("configs").mkdir()
+    Path("configs/sdxl.yaml").touch()
+    assert resources.config(Path("configs/sdxl.yaml")) == Path("configs/sdxl.yaml")
+
+
+def test_what_a_base_is_called_tells_no_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.safetensors").touch()
+    assert resources.without_path(str(tmp_path / "mine.safetensors")) == "mine.safetensors"
+    assert resources.without_path("org/name") == "org/name"
+
+
 def test_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LikenessError, match=r"not a base model: it has no model_index\.json"):

@@ -59,6 +59,20 @@ def test_yaml_then_overrides(tmp_path: Path) -> None:
     assert Config.load(None, ["person=people/ana", "when=2026-11-23"]).when == date(2026, 11, 23)
 
 
+def test_what_is_told_for_a_text_stays_a_text(tmp_path: Path) -> None:
+    """YAML takes 2024 for a number, and an abbreviated commit such as 12345e7 too."""
+    for text in ("2024", "007", "12345e7", "1.50", "2026-11-23", "true"):
+        assert Config.load(None, ["person=p", f"trigger={text}"]).trigger == text
+    assert "trigger is [1]" in fails(tmp_path, "person: p", "trigger=[1]")
+
+
+def test_a_file_may_write_keys_as_overrides_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("person: p\noptim: {name: prodigy}\noptim.lr: 1e-5\nobjective.noise_offset: 0.1\n")
+    config = Config.load(path)
+    assert (config.optim.name, config.optim.lr, config.objective) == ("prodigy", 1e-5, Objective(noise_offset=0.1))
+
+
 def test_settings_are_frozen() -> None:
     config = Config.load(None, ["person=a"])
     with pytest.raises(ValueError):

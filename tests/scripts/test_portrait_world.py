@@ -114,6 +114,22 @@ def test_the_held_out_are_not_drawn_for_training(tmp_path: Path, capsys: pytest.
     assert "held out" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--people", "3"], "two numbers"),
+        (["--people", "a:b"], "two numbers"),
+        (["--cohort", "--size", "512"], "leave out"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main([str(tmp_path), *arguments])
+    assert words in capsys.readouterr().err
+
+
 def test_the_training_of_a_base_does_not_find_the_held_out(tmp_path: Path) -> None:
     pictures = pytest.importorskip("scripts.pocket_base.pictures", reason="needs torch")
     for number in (12, 900_012):

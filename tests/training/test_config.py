@@ -8,7 +8,7 @@ from likeness.errors import LikenessError
 from likeness.families import FAMILIES
 from likeness.resources import configs
 from likeness.settings import dump
-from training.config import TrainConfig, differing_keys
+from training.config import TrainConfig, differing_keys, usual_recipe
 
 
 def config(**changes: object) -> TrainConfig:
@@ -49,6 +49,18 @@ def test_how_many_prior_samples_a_step_has() -> None:
     assert config(objective={"prior": {"batch_size": 2}}).prior_slots == 2
     assert config(objective={"prior": {"mode": "none"}}).prior_slots == 0
     assert config(objective={"prior": {"weight": 0}}).prior_slots == 0
+
+
+def test_without_a_file_the_base_s_own_recipe_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usual_recipe([]) == usual_recipe(["steps=3", "base=pocket"]) == configs() / "pocket.yaml"
+    assert usual_recipe(["base=stabilityai/stable-diffusion-xl-base-1.0"]) == configs() / "sdxl.yaml"
+    assert usual_recipe([f"base={tmp_path}"]) is None
+    monkeypatch.chdir(tmp_path)
+    shown = [
+        CliRunner().invoke(app, ["config", "show", *given, "person=p"])
+        for given in ([], ["--config", "configs/pocket.yaml"])
+    ]
+    assert shown[0].exit_code == 0 and shown[0].stdout == shown[1].stdout and "rank: 64" in shown[0].stdout
 
 
 def test_the_resolved_configuration_is_shown(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The plan of memory, held against real tensors of tiny models on the CPU, and against itself for the published bases."""
 
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -160,6 +161,17 @@ def test_the_tables_of_the_page_are_those_of_the_script() -> None:
     for table in (memory_plan.training_table, memory_plan.full_table, memory_plan.drawing_table):
         for px in (512, 1024):
             assert table(plans, px) in page
+
+
+def test_a_base_that_is_not_known_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or `--write` would put the old numbers back as if they were new."""
+    monkeypatch.setattr(sys, "argv", ["memory_plan.py", "--write", "--base", "nonsense", "Tongyi-MAI/Z-Image"])
+    with pytest.raises(SystemExit):
+        memory_plan.main()
+    told = capsys.readouterr().err
+    assert "no base is called nonsense; there are: " in told and "stable-diffusion-1.5" in told
 
 
 def test_every_known_base_is_planned() -> None:
