@@ -57,5 +57,5 @@ def test_the_wheel_holds_data_and_configurations(tmp_path: Path) -> None:
         files = {path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*") if path.is_file()}
         assert files
         assert {f"{inside}/{path.as_posix()}" for path in files} <= names
-    assert {"training/commands.py", "inference/commands.py", "likeness/py.typed"} <= names
+    assert {"training/__init__.py", "inference/__init__.py", "likeness/py.typed"} <= names
     assert not [name for name in names if name.startswith(("tests/", "people/"))]
