@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from likeness import randomness
 from likeness.families import Family
+from likeness.families.quantization import precision
 from training.cache import Encodings
 from training.data import Example, Portraits
+from training.model import cast
 from training.rendering import render_latents
 
 
@@ -20,11 +24,16 @@ def class_portraits(
 
     The family must be as it was loaded: its text encoder there, its denoiser untouched.
     """
-    device = next(family.denoiser.parameters()).device
+    denoiser: Any = family.denoiser
+    device, dtype = next(denoiser.parameters()).device, denoiser.dtype
     shape = family.latent_shape(*reversed(size))
     texts = encodings.text([*prompts, ""])
     negative = texts.stack([""], device)
-    weights = family.sha256()
+    weights = f"{family.sha256()} {precision(denoiser)}".strip()
+
+    def predict(noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        # What is frozen is kept in the run's precision on a GPU, and nothing casts for it here.
+        return family.predict(noisy.to(dtype), timesteps, cast(conditioning, dtype)).float()
 
     def example(number: int) -> Example:
         prompt = prompts[number % len(prompts)]
@@ -32,7 +41,7 @@ def class_portraits(
         def render() -> torch.Tensor:
             noise = randomness.normal(shape, seed, "class-image", number)[None].to(device)
             positive = texts.stack([prompt], device)
-            return render_latents(family, family.predict, positive, negative, noise, family.recipe, [number])[0]
+            return render_latents(family, predict, positive, negative, noise, family.recipe, [number])[0]
 
         key = f"{weights} {family.recipe.model_dump_json()} {size} {seed} {number} {prompt}"
         latents = encodings.latents(key, render)

@@ -65,7 +65,7 @@ class Trained(nn.Module):
             conditioning = {**conditioning, **self.family.encode_text(prompts)}
         # What is computed again in the backward pass must be computed in the same way there.
         with nullcontext() if self.checkpoints_gradients else _attention(noisy):
-            return self.family.predict(noisy.to(self.dtype), timesteps, _cast(conditioning, self.dtype))
+            return self.family.predict(noisy.to(self.dtype), timesteps, cast(conditioning, self.dtype))
 
     def parameter_groups(self) -> dict[GroupName, list[nn.Parameter]]:
         """The parameters that learn: the denoiser's, the text encoders', and their rows for new words."""
@@ -105,7 +105,7 @@ class FrozenBase:
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The base's prediction, in float32."""
         with without_adapter(self._family.denoiser) if self._switchable else nullcontext():
-            return self._family.predict(noisy.to(self._dtype), timesteps, _cast(conditioning, self._dtype)).float()
+            return self._family.predict(noisy.to(self._dtype), timesteps, cast(conditioning, self._dtype)).float()
 
 
 def make_trainable(
@@ -159,5 +159,5 @@ def _attention(latents: Tensor) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 
-def _cast(conditioning: Conditioning, dtype: torch.dtype) -> dict[str, Tensor]:
+def cast(conditioning: Conditioning, dtype: torch.dtype) -> dict[str, Tensor]:
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in conditioning.items()}

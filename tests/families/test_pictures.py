@@ -31,6 +31,8 @@ from tests.families.common import (
     latent_shape,
 )
 from tests.likeness.test_adapter import info
+from training.cache import Encodings
+from training.class_images import class_portraits
 from training.model import DreamboothSettings, make_trainable
 from training.rendering import render_latents
 from training.run import train
@@ -219,3 +221,20 @@ def test_pictures_during_training_are_those_of_the_stock_pipeline(name: str, bas
         pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
     theirs = drawn(DiffusionPipeline.from_pretrained(bases(name)), name, TALL, steps=3)
     np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_class_pictures_of_a_base_in_low_precision_are_nearly_those_of_the_whole_one(
+    name: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A LoRA's run on a GPU keeps the base so; nothing casts for the denoiser before it is trained."""
+
+    def drawn_in(frozen: torch.dtype) -> torch.Tensor:
+        family = load_family(str(bases(name)), frozen=frozen)
+        with torch.no_grad():
+            found = class_portraits(family, Encodings(family, tmp_path), ["a person"], 1, (SIDE, SIDE), SEED)
+        return found.photos[0][0].mean
+
+    whole, low = drawn_in(torch.float32), drawn_in(torch.bfloat16)
+    assert low.dtype == torch.float32
+    assert 0 < (low - whole).abs().mean() < 0.02 * whole.std(), "the one is not taken for the other"
