@@ -104,7 +104,11 @@ def base_values(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]
 
 
 def _judging(person: Person, adapter: Path, config: TrainConfig, judges: Judges) -> Collection[str]:
-    """SHA-256 of the photographs that judge: the same whatever the variant, for they follow from the person alone."""
+    """SHA-256 of the photographs that judge: the same whatever the variant, for they follow from the person alone.
+
+    So they are those that were held out of the person's photographs, not all that adapter.json lists: a variant with fewer
+    `data.photos`, or other crops, was trained on fewer.
+    """
     info = read_info(adapter)
     assert info is not None, "an adapter that was trained a moment ago says what it is"
     rows = load_portraits(person, info.resolution, config.data.shape[0]).select_columns(["digest", "split"])

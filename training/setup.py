@@ -21,7 +21,7 @@ from likeness.person import Person
 from training.cache import Encodings, Texts
 from training.class_images import class_portraits
 from training.config import TrainConfig
-from training.crops import Shape, portrait_size
+from training.crops import portrait_size
 from training.data import Example, Portraits, Sampler
 from training.evaluation import Evaluation
 from training.identity import IdentityLoss, Looker
@@ -29,13 +29,10 @@ from training.loading import DTYPES, check_licence, free_encoders, load_base, pl
 from training.model import FrozenBase, Trained, make_trainable
 from training.moved import Mover
 from training.objective import timestep_quantile
-from training.prepare import load_portraits, prepare
+from training.portraits import choose_portraits
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
-from training.variety import choose_photos
-
-_SPLITS = ("train", "held-out", "left out")
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Parts:
     trained: list[str]
     """SHA-256 of the photographs that are trained on."""
     held_out: list[str]
-    """SHA-256 of the others."""
+    """SHA-256 of all the others that were accepted."""
     glasses: bool
     """Whether they are worn on most of the portraits."""
 
@@ -79,18 +76,17 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         family.latent_shape(height, width)
     # The main process fills the person's folder; the others then find everything there.
     with accelerator.main_process_first(), torch.no_grad():
-        rows = [_rows(config, person, *bucket) for bucket in buckets]
-        learnt, kept, unused = ([row for found in rows for row in found[name]] for name in _SPLITS)
+        chosen = choose_portraits(person, config.data, buckets)
         encodings = Encodings(family, person.cache)
         looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
         mover = Mover(person, config.data.moved)
-        train = [_encode(encodings, found["train"], config.data.flip, looker, mover) for found in rows]
+        train = [_encode(encodings, rows, config.data.flip, looker, mover) for rows in chosen.train]
         sampler, prior = _samplers(config, family, encodings, train, sizes)
-        evaluation = _evaluation(config, _encode(encodings, kept, flip=False))
+        evaluation = _evaluation(config, _encode(encodings, chosen.evaluated, flip=False))
         glasses = _wears_glasses(train)
         pictures = partial(_pictures, config, family, sizes[0], glasses)
         samples = pictures(config.samples) if config.samples.every else None
-        seen = {"train": learnt, "held-out": kept}
+        seen = {"train": chosen.learnt, "held-out": chosen.held_out}
         main = accelerator.is_main_process
         selector, note = make_selector(config.selection, person, seen, pictures) if main else (None, "")
         drawn = [one for one in (samples, selector.pictures if selector else None) if one is not None]
@@ -114,9 +110,9 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         selector,
         note,
         max(width for width, _ in buckets),
-        _data_digest(learnt),
-        sorted({row["digest"] for row in learnt}),
-        sorted({row["digest"] for row in [*kept, *unused]}),
+        _data_digest(chosen.learnt),
+        chosen.trained,
+        chosen.untrained,
         glasses,
     )
 
@@ -159,31 +155,6 @@ def _check_objective(config: TrainConfig, family: Family) -> None:
     """Raises LikenessError, before anything is encoded, for weights that the base's objective does not know."""
     if config.objective.min_snr_gamma is not None:
         family.schedule.min_snr_weight(torch.zeros(1, dtype=torch.int64), config.objective.min_snr_gamma)
-
-
-def _rows(config: TrainConfig, person: Person, resolution: int, shape: Shape) -> dict[str, list[Mapping[str, Any]]]:
-    """The prepared portraits of the crops asked for, by split; those of selfies beyond ``data.photos`` are "left out".
-
-    Raises LikenessError when none are left to train on.
-    """
-    # Which photos are held out is a matter of the person, not of the run: so not by its seed.
-    prepare(person, resolution, shape=shape)
-    rows = [row for row in load_portraits(person, resolution, shape) if row["crop"] in config.data.crops]
-    split: dict[str, list[Mapping[str, Any]]] = {
-        name: [row for row in rows if row["split"] == name] for name in ("train", "held-out")
-    }
-    split["left out"] = []
-    if config.data.photos is not None:
-        used = choose_photos(split["train"], config.data.photos, config.data.photos_by)
-        split["left out"] = [row for row in split["train"] if row["digest"] not in used]
-        split["train"] = [row for row in split["train"] if row["digest"] in used]
-    if not split["train"]:
-        raise LikenessError(
-            f"no portraits of the crops {', '.join(config.data.crops)} are left to train on",
-            f"Add photos, look at: likeness check {person.folder}, or allow more of data.crops",
-            person.folder,
-        )
-    return split
 
 
 def _encode(

@@ -1,7 +1,7 @@
 """A person whose portraits are already prepared: random pictures in the trainer's columns, made in a moment."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -26,15 +26,17 @@ def make_person(
     more: Sequence[tuple[int, Shape]] = (),
     held_out: int = 1,
     glasses: int = 0,
+    only_full: Collection[tuple[int, int]] = (),
 ) -> Person:
     """A person with consent whose prepared portraits ``training.prepare`` takes for its own; the first photos are held out.
 
     ``more``: (resolution, shape) of further sets of portraits.  ``glasses``: photos, from the last, on which they are worn.
+    ``only_full``: (resolution, number) of photos that give no closer portrait there.
     """
     person = Person.create(folder, Consent(who="Nobody", basis="self", when=date(2026, 1, 1)))
     for number in range(photos):
         (person.selfies / f"photo-{number}.jpg").write_bytes(f"not looked at {number}".encode())
-    prepare_made(person, resolution, more, held_out, glasses)
+    prepare_made(person, resolution, more, held_out, glasses, only_full)
     return person
 
 
@@ -44,6 +46,7 @@ def prepare_made(
     more: Sequence[tuple[int, Shape]] = (),
     held_out: int = 1,
     glasses: int = 0,
+    only_full: Collection[tuple[int, int]] = (),
 ) -> None:
     """The portraits of the photographs that are there."""
     files = person.selfie_files()
@@ -53,7 +56,7 @@ def prepare_made(
         rows = [
             _row(path, number < held_out, place, worn[number], *size)
             for number, path in enumerate(files)
-            for place in range(3)
+            for place in range(1 if (width, number) in only_full else 3)
         ]
         recipe = prepare._recipe(files, width, 0, prepare.PrepareSettings())
         prepare._save(rows, prepare._folder(person, width, shape), recipe)

@@ -228,10 +228,10 @@ def test_without_consent_nobody_is_trained(v_base: Path, person: Person) -> None
 
 def test_changed_portraits_are_not_gone_on_with(v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     train(config(v_base, person, steps=1))
-    from training import setup
+    from training import portraits
 
-    load = setup.load_portraits
-    monkeypatch.setattr(setup, "load_portraits", lambda *a: load(*a).select(range(3, 12)))
+    load = portraits.load_portraits
+    monkeypatch.setattr(portraits, "load_portraits", lambda *a: load(*a).select(range(3, 12)))
     with pytest.raises(LikenessError, match="portraits changed"):
         train(config(v_base, person, steps=2))
 
