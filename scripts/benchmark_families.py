@@ -45,6 +45,7 @@ from training.loading import DTYPES
 from training.loop import Loop
 from training.memory_plan import on_meta
 from training.metrics import peak_memory
+from training.portraits import Record
 
 BASES = ["stable-diffusion-xl", "flux.2-klein-base-4b", "z-image"]
 WARM_UP = 3
@@ -137,7 +138,7 @@ def make_loop(base: KnownBase, config: TrainConfig, px: int, accelerator: Accele
     absent: Any = dict.fromkeys(("frozen", "prior", "identity", "evaluation", "samples", "selector"))
     made: Any = {"family": family, "model": setup._trainable(config, family, dtype), "texts": texts, "person": person}
     parts = setup.Parts(
-        **absent, **made, selector_note="", resolution=px, data_digest="", trained=[], held_out=[], glasses=False
+        **absent, **made, selector_note="", resolution=px, portraits=Record("", [], [], ""), glasses=False
     )
     return Loop(config, accelerator, parts, Path(), {})
 

@@ -1,7 +1,7 @@
 """Portraits cut from a photograph, square or upright: all of it, head and shoulders, close."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -32,6 +32,8 @@ class Frame:
     top: float
     width: float
     height: float
+    also: Crop | None = None
+    """Of a whole photograph: the closer portrait that it hardly differs from."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -52,16 +54,24 @@ def frames(face: Face, width: int, height: int, resolution: int, shape: Shape = 
     """
     taller = _HEIGHTS[shape]
     largest = min(float(width), height / taller)
-    found: list[Frame] = []
-    if face.size >= _SMALLEST_FACE * largest:
-        found.append(_placed("full", largest, taller, face, width, height))
+    whole = replace(_placed("full", largest, taller, face, width, height), also=_also(face, largest, resolution))
+    found = [whole] if face.size >= _SMALLEST_FACE * largest else []
     for crop, ratio in WIDTHS.items():
         wanted = ratio * face.size
         wider = found[-1].width if found else math.inf
         if wanted > largest or wider < _TOO_ALIKE * wanted or wanted * _MOST_ENLARGED < resolution:
             continue
         found.append(_placed(crop, wanted, taller, face, width, height))
-    return found or [_placed("full", largest, taller, face, width, height)]
+    return found or [whole]
+
+
+def _also(face: Face, largest: float, resolution: int) -> Crop | None:
+    """The portrait that is not cut from a photograph taken closely, because all of it is nearly that already."""
+    for crop, ratio in WIDTHS.items():
+        apart = largest / (ratio * face.size)
+        if max(apart, 1 / apart) < _TOO_ALIKE and largest * _MOST_ENLARGED >= resolution:
+            return crop
+    return None
 
 
 def _placed(crop: Crop, wide: float, taller: float, face: Face, width: int, height: int) -> Frame:

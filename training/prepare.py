@@ -31,7 +31,7 @@ from training.variety import TRAITS, read_traits
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_RECIPE = 4  # raise it when the same photographs would be prepared differently
+_RECIPE = 5  # raise it when the same photographs would be prepared differently
 _NOTE = "recipe.json"
 _ENOUGH_TO_HOLD_OUT = 5
 
@@ -84,8 +84,9 @@ def prepare(
 
 def load_portraits(person: Person, resolution: int, shape: Shape = "square") -> "Dataset":
     """The prepared portraits: image (RGB) and mask (L, how much each pixel is face) of that width in pixels, caption (with
-    "{subject}"), photo (file name), digest (SHA-256 of the photograph), crop ("full", "shoulders" or "close"),
-    original_width and original_height (px before it was scaled), split ("train" or "held-out"), and the photograph's TRAITS.
+    "{subject}"), photo (file name), digest (SHA-256 of the photograph), crop ("full", "shoulders" or "close"), also (the closer
+    one that a full one hardly differs from, or ""), original_width and original_height (px before it was scaled), split ("train"
+    or "held-out"), and the photograph's TRAITS.
 
     Raises LikenessError when they have not been made.
     """
@@ -143,6 +144,7 @@ def _portraits(
             "mask": mask,
             "caption": caption(scene, face, frame.width, captions),
             "crop": frame.crop,
+            "also": frame.also or "",
             "original_width": round(frame.width),
             "original_height": round(frame.height),
             **traits,
@@ -153,7 +155,7 @@ def _save(rows: list[dict[str, Any]], folder: Path, recipe: str) -> None:
     from datasets import Dataset, Features, Value
     from datasets import Image as ImageFeature
 
-    texts = {name: Value("string") for name in ("caption", "photo", "digest", "crop", "split")}
+    texts = {name: Value("string") for name in ("caption", "photo", "digest", "crop", "also", "split")}
     sizes = {name: Value("int32") for name in ("original_width", "original_height")}
     traits = {name: Value("float32") for name in TRAITS}
     features = Features({"image": ImageFeature(mode="RGB"), "mask": ImageFeature(mode="L"), **texts, **sizes, **traits})

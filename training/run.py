@@ -104,13 +104,13 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
     folder, label = person.runs / config.run_name, f"{person.name}-{config.run_name}"
     saved = checkpoint.load(start.checkpoint, "cpu") if start.checkpoint is not None else None
     parts = assemble(config, person, accelerator)
-    base_sha256 = parts.family.sha256()
+    base_sha256, data_digest = parts.family.sha256(), parts.portraits.digest
     if saved is not None:
-        resume.check_sameness(saved.state, parts.data_digest, base_sha256, folder)
+        resume.check_sameness(saved.state, data_digest, base_sha256, folder)
     tracker_id: str = saved.state["tracker"] if saved is not None else tracking.new_id(label)
     state = {
         "config": config.model_dump(mode="json"),
-        "data_digest": parts.data_digest,
+        "data_digest": data_digest,
         "base_sha256": base_sha256,
         "tracker": tracker_id,
     }
@@ -124,8 +124,8 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
             resume.open_folder(config, folder, start, loop.done)
             if parts.selector is not None:
                 parts.selector.open(folder, loop.done)
-            if parts.selector_note:
-                accelerator.print(f"note: {parts.selector_note}")
+            for note in filter(None, (parts.portraits.note, parts.selector_note)):
+                accelerator.print(f"note: {note}")
         accelerator.wait_for_everyone()
         tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
         for tracker in accelerator.trackers:
@@ -168,10 +168,10 @@ def _save(config: TrainConfig, parts: Parts, base_sha256: str, selection: Select
         rank=config.lora.rank if is_lora else None,
         alpha=config.lora.alpha if is_lora else None,
         steps=config.steps,
-        data_digest=parts.data_digest,
+        data_digest=parts.portraits.digest,
         glasses=parts.glasses,
-        trained=parts.trained,
-        held_out=parts.held_out,
+        trained=parts.portraits.trained,
+        held_out=parts.portraits.untrained,
         trained_by=None if parts.identity is None else parts.identity.recogniser,
         selection=selection,
         resolution=parts.resolution,

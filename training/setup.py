@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +28,7 @@ from training.loading import DTYPES, check_licence, free_encoders, load_base, pl
 from training.model import FrozenBase, Trained, make_trainable
 from training.moved import Mover
 from training.objective import timestep_quantile
-from training.portraits import choose_portraits
+from training.portraits import Record, choose_portraits
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
@@ -55,12 +54,8 @@ class Parts:
     """Why none is chosen though it was asked for; empty otherwise."""
     resolution: int
     """The largest that was trained on."""
-    data_digest: str
-    """Of all that was trained on: pictures, masks and captions."""
-    trained: list[str]
-    """SHA-256 of the photographs that are trained on."""
-    held_out: list[str]
-    """SHA-256 of all the others that were accepted."""
+    portraits: Record
+    """Which are trained on."""
     glasses: bool
     """Whether they are worn on most of the portraits."""
 
@@ -110,9 +105,7 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
         selector,
         note,
         max(width for width, _ in buckets),
-        _data_digest(chosen.learnt),
-        chosen.trained,
-        chosen.untrained,
+        chosen.record,
         glasses,
     )
 
@@ -256,14 +249,3 @@ def check_split(slots: int, key: str, processes: int, rounds: int) -> None:
             f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
             f"Use a multiple of {processes * rounds}",
         )
-
-
-def _data_digest(rows: Iterable[Mapping[str, Any]]) -> str:
-    digest = hashlib.sha256()
-    contents = [
-        hashlib.sha256(row["image"].tobytes() + row["mask"].tobytes() + row["caption"].encode()).hexdigest()
-        for row in rows
-    ]
-    for content in sorted(contents):
-        digest.update(content.encode())
-    return digest.hexdigest()

@@ -76,6 +76,7 @@ def _row(path: Path, held_out: bool, place: int, worn: str, width: int, height: 
         "photo": path.name,
         "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
         "crop": CROPS[place],
+        "also": "",
         "original_width": 2 * width // (place + 1),
         "original_height": 2 * height // (place + 1),
         "split": "held-out" if held_out else "train",

@@ -11,7 +11,7 @@ from likeness.errors import LikenessError
 from likeness.person import Person
 from tests.training.made import make_person
 from tests.training.test_run import config
-from training import setup
+from training import portraits, prepare, setup
 from training.data import DataSettings
 from training.portraits import Chosen, choose_portraits
 from training.run import train
@@ -47,7 +47,7 @@ def test_fewer_photographs_are_the_same_ones_in_every_bucket(tmp_path: Path, cou
         return
     chosen = choose_portraits(some, settings, BUCKETS)
     assert photos(chosen) == [small, small - lacking]
-    assert len(chosen.trained) == count and not set(chosen.trained) & set(chosen.untrained)
+    assert len(chosen.record.trained) == count and not set(chosen.record.trained) & set(chosen.record.untrained)
 
 
 def test_every_accepted_photograph_is_trained_on_or_held_out(tmp_path: Path) -> None:
@@ -56,10 +56,41 @@ def test_every_accepted_photograph_is_trained_on_or_held_out(tmp_path: Path) -> 
     person = person_with(tmp_path, [*nowhere, (64, 4)], photos=7, held_out=2)
     chosen = choose_portraits(person, CLOSER, BUCKETS)
     everything = digests(person)
-    assert chosen.trained == sorted(everything[4:])
-    assert chosen.untrained == sorted(everything[:4])
+    assert chosen.record.trained == sorted(everything[4:])
+    assert chosen.record.untrained == sorted(everything[:4])
     assert {row["photo"] for row in chosen.evaluated} == {"photo-1.jpg"}
     assert {row["photo"] for row in chosen.held_out} == {"photo-0.jpg", "photo-1.jpg"}
+
+
+def test_a_tight_selfie_is_trained_on_as_the_portrait_that_it_nearly_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of eight the held-out one and the first two that are not are close as a whole, the next one nothing."""
+    load = prepare.load_portraits
+    monkeypatch.setattr(portraits, "load_portraits", lambda *given: _tight(load(*given)))
+    person = make_person(tmp_path / "zebulon", photos=8, only_full=[(32, number) for number in range(4)])
+    chosen = choose_portraits(person, CLOSER, BUCKETS[:1])
+    assert photos(chosen) == [{f"photo-{number}.jpg" for number in (1, 2, 4, 5, 6, 7)}]
+    assert [row["crop"] for row in chosen.learnt] == ["full"] * 2 + ["shoulders", "close"] * 4
+    assert [row["photo"] for row in chosen.evaluated] == ["photo-0.jpg"]
+    assert chosen.record.note.startswith("1 of 7 usable photographs") and "shoulders or close" in chosen.record.note
+    assert choose_portraits(person, DataSettings(), BUCKETS[:1]).record.note == ""
+    shoulders = choose_portraits(person, DataSettings(crops=["shoulders"]), BUCKETS[:1])
+    assert photos(shoulders) == [{f"photo-{number}.jpg" for number in (4, 5, 6, 7)}]
+
+
+def _tight(rows: Any) -> list[Any]:
+    tight = {"photo-0.jpg", "photo-1.jpg", "photo-2.jpg", "photo-7.jpg"}
+    return [row | {"also": "close" if row["crop"] == "full" and row["photo"] in tight else ""} for row in rows]
+
+
+def test_a_run_says_how_many_photographs_it_leaves_out(
+    v_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = make_person(tmp_path / "zebulon", only_full=[(32, 2)])
+    train(config(v_base, person, steps=1, data={"crops": ["close"]}))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "usable photographs" in line]
+    assert line.startswith("note: 1 of 4 usable")
 
 
 @pytest.mark.parametrize("data", [{}, {"photos": 2}])

@@ -40,7 +40,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Person:
 def test_the_dataset_is_as_promised(prepared):
     portraits = load_portraits(prepared, 64)
     others = {"original_width", "original_height", *TRAITS}
-    assert set(portraits.column_names) == {"image", "mask", "caption", "photo", "digest", "crop", "split"} | others
+    assert (
+        set(portraits.column_names) == {"image", "mask", "caption", "photo", "digest", "crop", "also", "split"} | others
+    )
     assert {row["photo"] for row in portraits} == {path.name for path in photos.selfies(photos.people()[0])[:5]}
     for row in portraits:
         assert row["image"].size == row["mask"].size == (64, 64)
@@ -142,6 +144,30 @@ def test_portraits_that_would_be_enlarged_too_much_are_left_out():
     for resolution, left in ((close, 3), (close + 1, 2), (shoulders, 2), (shoulders + 1, 1)):
         found = [frame.crop for frame in frames(face, 512, 512, resolution)]
         assert found == ["full", "shoulders", "close"][:left]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "crops", "also"),
+    [
+        (1.3, ["full"], None),
+        (1.4, ["full"], "close"),
+        (1.7, ["full"], "close"),
+        (1.85, ["full", "close"], None),
+        (2.0, ["full", "close"], "shoulders"),
+        (2.4, ["full", "close"], "shoulders"),
+        (2.6, ["full", "shoulders", "close"], None),
+    ],
+)
+def test_a_photograph_taken_closely_says_which_portrait_it_nearly_is(ratio, crops, also):
+    """Within 15% of its width, which is what is not cut because it would be the same picture."""
+    face = FINDER.find(photos.astronaut())[0]
+    side = round(ratio * face.size)
+    found = frames(face, side, 2 * side, 64)
+    assert [frame.crop for frame in found] == crops
+    assert [frame.also for frame in found] == [also, None, None][: len(found)]
+    assert found[0].width / face.size == pytest.approx(ratio, rel=0.02)
+    if crops == ["full"]:
+        assert frames(face, side, 2 * side, 2 * side + 1)[0].also is None, "that would be enlarged too much"
 
 
 def test_captions_name_framing_pose_and_light_and_never_looks():
