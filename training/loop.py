@@ -22,13 +22,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from likeness import adapter
-from likeness.errors import LikenessError
 from training import checkpoint, samples, tracking
 from training.averaging import Moments
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
 from training.data import Batch, joined
-from training.metrics import Meter
+from training.metrics import Meter, check_finite
 from training.objective import Losses, losses, timestep_positions
 from training.optim import make_optimizer, make_schedule
 from training.samples import Samples
@@ -133,12 +132,16 @@ class Loop:
             for row in self.groups["tokens"]:
                 row.grad = None
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.optim.max_grad_norm)
+        loss = self.accelerator.gather(torch.stack([cost.total.detach() for cost, _ in found]).mean()[None]).mean()
+        # An overflow of fp16's gradients is not the end: the scaler leaves the step out.
+        watched = {"loss": loss} if self.accelerator.scaler is not None else {"loss": loss, "gradient": norm}
+        check_finite(watched, self.config, step + 1)
         self.stepper.step()
         self.rates.step()
         self.stepper.zero_grad()
         if self.ema is not None:
             self.ema.step(self.parameters)
-        self._measure(found)
+        self._measure(loss, found)
         return norm
 
     def _forward(self, step: int, round_: int) -> tuple[Losses, Tensor]:
@@ -188,20 +191,12 @@ class Loop:
         begin = (round_ * processes + self.accelerator.process_index) * size
         return range(begin, begin + size)
 
-    def _measure(self, found: list[tuple[Losses, Tensor]]) -> None:
-        total = torch.stack([cost.total.detach() for cost, _ in found]).mean()
+    def _measure(self, loss: Tensor, found: list[tuple[Losses, Tensor]]) -> None:
         person = torch.cat([cost.person for cost, _ in found])
         prior = torch.cat([cost.prior for cost, _ in found])
         timesteps = torch.cat([times for _, times in found])
         gather = self.accelerator.gather
-        mean = gather(total[None]).mean()
-        if not torch.isfinite(mean):
-            compiled = "leave out compile, " if self.config.compile else ""
-            raise LikenessError(
-                f"the loss is no longer a number at step {self.done + 1}",
-                f"Lower optim.lr, {compiled}or use mixed_precision bf16 or fp32; the last checkpoint is whole",
-            )
-        self.meter.add(mean, gather(person), gather(prior) if len(prior) else prior, gather(timesteps))
+        self.meter.add(loss, gather(person), gather(prior) if len(prior) else prior, gather(timesteps))
 
     def _log(self, gradient_norm: Tensor) -> None:
         if self.done % self.config.tracking.every and self.done < self.config.steps:

@@ -6,9 +6,16 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from likeness.errors import LikenessError
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
 
 QUANTILES = 4
 _AVERAGE_DECAY = 0.98
@@ -55,6 +62,19 @@ class Meter:
         self._prior: list[Tensor] = []
         self._bins: list[Tensor] = []
         self._since = time.monotonic()
+
+
+def check_finite(watched: Mapping[str, Tensor], config: TrainConfig, step: int) -> None:
+    """Raises LikenessError, with what to do, where a loss or gradient () is no number; waits once for the device."""
+    finite = torch.isfinite(torch.stack([value.float() for value in watched.values()])).tolist()
+    if all(finite):
+        return
+    ways = ["lower optim.lr", *(["leave out compile"] if config.compile else [])]
+    ways += ["use mixed_precision=fp32"] if config.mixed_precision != "fp32" else []
+    raise LikenessError(
+        f"the {list(watched)[finite.index(False)]} is no longer a number at step {step}",
+        f"Begin anew, with checkpoint.resume=never or another name=..., and {' or '.join(ways)}",
+    )
 
 
 def quantile_name(number: int, count: int) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.person import Person
 from tests.training.made import make_person
-from training import checkpoint
+from training import checkpoint, run
 from training.config import TrainConfig
 from training.loop import Loop
 from training.resume import only_one
@@ -234,6 +235,61 @@ def test_changed_portraits_are_not_gone_on_with(v_base: Path, person: Person, mo
     monkeypatch.setattr(portraits, "load_portraits", lambda *a: load(*a).select(range(3, 12)))
     with pytest.raises(LikenessError, match="portraits changed"):
         train(config(v_base, person, steps=2))
+
+
+class Scaler(torch.amp.GradScaler):
+    """As fp16 has one on a GPU: it leaves out steps whose gradients overflowed."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu", init_scale=1.0)
+
+
+def test_an_overflow_in_fp16_is_left_to_the_scaler(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, accelerator = Loop._forward, run._accelerator
+
+    def scaled(*given: Any) -> Any:
+        made = accelerator(*given)
+        made.scaler = Scaler()
+        return made
+
+    def overflowing(loop: Loop, step: int, round_: int) -> Any:
+        cost, timesteps = forward(loop, step, round_)
+        if step == 2:
+            cost.total.register_hook(lambda gradient: gradient * torch.inf)
+        return cost, timesteps
+
+    monkeypatch.setattr(run, "_accelerator", scaled)
+    monkeypatch.setattr(Loop, "_forward", overflowing)
+    adapter = train(config(v_base, person))
+    assert all(tensor.isfinite().all() for tensor in load_file(adapter / WEIGHTS).values())
+
+
+@pytest.mark.parametrize("spoilt", ["loss", "gradient"])
+def test_what_is_no_number_ends_a_run_before_its_weights_are_touched(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, spoilt: str
+) -> None:
+    """A gradient can overflow under a loss that does not. What the error advises then works."""
+    forward, loops = Loop._forward, []
+
+    def overflowing(loop: Loop, step: int, round_: int) -> Any:
+        cost, timesteps = forward(loop, step, round_)
+        if step == 2 and spoilt == "loss":
+            cost = replace(cost, total=cost.total * torch.inf)
+        elif step == 2:
+            cost.total.register_hook(lambda gradient: gradient * torch.nan)
+        loops.append(loop)
+        return cost, timesteps
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_forward", overflowing)
+        with pytest.raises(LikenessError, match=f"the {spoilt} is no longer a number at step 3") as error:
+            train(config(v_base, person))
+    assert all(parameter.isfinite().all() for parameter in loops[0].parameters)
+    assert steps_saved(person) == [2] and not person.adapters.exists()
+    assert "checkpoint.resume=never or another name" in error.value.remedy and "optim.lr" in error.value.remedy
+    train(config(v_base, person, optim={"lr": 1e-3}, checkpoint={"resume": "never"}))
 
 
 def test_accumulated_rounds_make_the_step_of_the_whole_batch(epsilon_base: Path, person: Person) -> None:
