@@ -78,9 +78,9 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
 
     rows: list[Row] = []
     for number, (cell, result) in enumerate(run(todo, wanted.out, measure, wanted.settings), 1):
+        found = f"failed: {result.failed}" if result.failed else f"likeness {result.values['likeness']:.2f}"
         console.print(
-            f"{number} of {len(todo)}: {cell.person.name}, {result.variant}: "
-            f"likeness {result.values['likeness']:.2f}, {result.seconds:.0f} s",
+            f"{number} of {len(todo)}: {cell.person.name}, {result.variant}: {found}, {result.seconds:.0f} s",
             highlight=False,
         )
         results = known(todo, wanted.out)  # those of other processes too

@@ -21,6 +21,10 @@ QUANTILES = 4
 _AVERAGE_DECAY = 0.98
 
 
+class Diverged(LikenessError):
+    """The run came to numbers that are none. It would again: what it computes follows from its settings."""
+
+
 class Meter:
     """Collects every step's losses and gives the means since it was last read, with speed and memory."""
 
@@ -65,13 +69,13 @@ class Meter:
 
 
 def check_finite(watched: Mapping[str, Tensor], config: TrainConfig, step: int) -> None:
-    """Raises LikenessError, with what to do, where a loss or gradient () is no number; waits once for the device."""
+    """Raises Diverged, with what to do, where a loss or gradient () is no number; waits once for the device."""
     finite = torch.isfinite(torch.stack([value.float() for value in watched.values()])).tolist()
     if all(finite):
         return
     ways = ["lower optim.lr", *(["leave out compile"] if config.compile else [])]
     ways += ["use mixed_precision=fp32"] if config.mixed_precision != "fp32" else []
-    raise LikenessError(
+    raise Diverged(
         f"the {list(watched)[finite.index(False)]} is no longer a number at step {step}",
         f"Begin anew, with checkpoint.resume=never or another name=..., and {' or '.join(ways)}",
     )

@@ -26,6 +26,7 @@ from likeness.person import Person, check_name
 from likeness.settings import Settings, with_overrides
 from likeness.yaml12 import dump_yaml
 from training.config import TrainConfig
+from training.metrics import Diverged
 from training.run import train
 from training.signals import Interrupted
 
@@ -99,13 +100,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Result:
-    """What a cell found; seconds: of the training alone, attempts that were asked to stop included."""
+    """What a cell found; seconds: of the training alone, attempts that were asked to stop included.
+
+    failed: why there are no values, where the training diverged; empty otherwise.
+    """
 
     variant: str
     person: str
     seed: int
     seconds: float
     values: dict[str, float]
+    failed: str = ""
 
 
 def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds: int, measured: str) -> list[Cell]:
@@ -191,15 +196,19 @@ def _run(cell: Cell, measure: Measure, folder: Path) -> Result:
     spent = folder / f"{cell.key}.seconds.json"
     before = float(json.loads(spent.read_text(encoding="utf-8"))) if spent.is_file() else 0.0
     started = time.monotonic()
+    failed, values = "", {}
     try:
         adapter = train(cell.config)
     except Interrupted:
         files.write_json(spent, before + time.monotonic() - started)
         raise
+    except Diverged as error:
+        failed = error.what
     seconds = before + time.monotonic() - started
-    values = {name: float(value) for name, value in measure(cell.person, adapter, cell.config).items()}
+    if not failed:
+        values = {name: float(value) for name, value in measure(cell.person, adapter, cell.config).items()}
     spent.unlink(missing_ok=True)
-    return Result(cell.variant, cell.person.name, cell.config.seed, seconds, values)
+    return Result(cell.variant, cell.person.name, cell.config.seed, seconds, values, failed)
 
 
 def _clear(cell: Cell) -> None:

@@ -108,6 +108,42 @@ def test_variants_that_come_to_the_same_are_trained_once(v_base: Path, person: P
     assert len(list((tmp_path / "cells").iterdir())) == 1
 
 
+def test_a_variant_that_diverges_is_a_result_and_the_others_go_on(
+    v_base: Path, person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = Sweep(variants=[Variant(name="too fast", set={"optim.lr": 1e20}), *TWO.variants])
+    todo = cells(three, {**base(v_base), "steps": 4}, [person], 1, "")
+    found = [result for _, result in run(todo, tmp_path, measure)]
+    assert [result.variant for result in found] == ["too fast", "as it is", "faster"]
+    assert "no longer a number" in found[0].failed and found[0].values == {} and found[0].seconds > 0
+    assert not any(result.failed for result in found[1:])
+    for folder in (person.runs, person.adapters):
+        assert not list(folder.iterdir()), "a failed cell leaves nothing behind"
+    monkeypatch.setattr(sweeping, "train", lambda config: pytest.fail("it would diverge again"))
+    assert [result for _, result in run(todo, tmp_path, measure)] == known(todo, tmp_path) == found
+    rows = tabulate(found, three.all(), {})
+    assert [row["people"] for row in rows] == [0, 1, 1]
+    assert rows[0]["failed"] == [{"person": "zebulon", "seed": 0, "why": found[0].failed}]
+    json.dumps(rows, allow_nan=False)
+    lines = markdown(rows).splitlines()
+    assert lines[2].startswith("| too fast | 0 (1 failed) |") and len({line.count("|") for line in lines[:5]}) == 1
+    assert lines[-1] == f"- too fast, zebulon, seed 0: {found[0].failed}"
+    assert choose(rows, 0.15) == "faster"
+
+
+def test_what_somebody_can_put_right_ends_a_sweep(
+    v_base: Path, person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(config: TrainConfig) -> Path:
+        raise LikenessError("cannot be written: no space left on device")
+
+    monkeypatch.setattr(sweeping, "train", full)
+    todo = cells(TWO, base(v_base), [person], 1, "")
+    with pytest.raises(LikenessError, match="no space"):
+        list(run(todo, tmp_path, measure))
+    assert known(todo, tmp_path) == []
+
+
 def test_two_processes_share_the_people_out(v_base: Path, person: Person, tmp_path: Path) -> None:
     other, out = make_person(tmp_path / "people" / "quentin"), tmp_path / "out"
     todo = cells(TWO, base(v_base), [person, other], 1, "")
@@ -164,6 +200,17 @@ def test_the_best_variant_does_not_copy() -> None:
     assert choose(rows, 0.15) == "three"
     equal = tabulate(results({"one": [0.3]}) + results({"two": [0.3]}), [Variant(name="one"), Variant(name="two")], {})
     assert choose(equal, 0.15) == "one"
+
+
+def test_a_variant_that_fails_on_anybody_is_not_chosen() -> None:
+    """Its mean is of the others, who may be easier; with two seeds one failure is enough."""
+    found = [*results({"one": [0.3, 0.3]}), *results({"two": [0.9, 0.9]}), Result("two", "p1", 1, 5.0, {}, "diverged")]
+    variants = [Variant(name="one"), Variant(name="two")]
+    one, two = tabulate(found, variants, {})
+    assert two["people"] == 2 and two["measures"]["likeness"]["mean"] == pytest.approx(0.9) and len(two["failed"]) == 1
+    assert choose([one, two], 0.15) == "one"
+    with pytest.raises(LikenessError, match="every variant failed"):
+        choose([two], 0.15)
 
 
 def test_two_people_are_cells_of_their_own(v_base: Path, person: Person, tmp_path: Path) -> None:
