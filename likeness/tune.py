@@ -15,6 +15,7 @@ from rich.console import Console
 
 from inference.labels import cohort_labels, groups, stratified
 from inference.scorecard import Scorecard, ScorecardSettings
+from inference.styles import find_style
 from likeness import files
 from likeness.adapter_file import read_info
 from likeness.cohort import cohort_names, cohort_person
@@ -58,7 +59,9 @@ class Comparison:
 
     def cells(self) -> list[Cell]:
         """Raises LikenessError for a setting that there is not, before anything is trained."""
-        measured = f"{self.scores.model_dump_json()} {self.judges}"
+        # Not the styles' names alone: somebody may rewrite one.
+        styles = [find_style(name).model_dump_json() for name in self.scores.styles]
+        measured = " ".join([self.scores.model_dump_json(), self.judges, *styles])
         return cells(self.sweep, self.base, self.people, self.settings.seeds, measured)
 
 

@@ -94,6 +94,24 @@ def test_tune_writes_the_best_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(ours) == 1 and not set(ours) & asked[0], "who chooses does not report"
 
 
+def test_a_style_that_is_rewritten_is_another_measurement(tmp_path: Path) -> None:
+    base, person = make_tiny_base(tmp_path / "base"), make_person(tmp_path / "people" / "zebulon")
+    style = tmp_path / "mine.yaml"
+    style.write_text((configs() / "styles" / "office.yaml").read_text())
+
+    def keys() -> set[str]:
+        scores = tune.ScorecardSettings(styles=[str(style)])
+        values = tune.base_values(None, [f"base={base}", *QUICK])
+        sweep = Sweep.parse({"variants": [{"name": "as it is"}]})
+        wanted = tune.Comparison(sweep, values, [person], scores, "choosing", tmp_path, tune.SweepSettings())
+        return {cell.key for cell in wanted.cells()}
+
+    first = keys()
+    assert keys() == first
+    style.write_text(style.read_text().replace("{subject}", "{subject}, smiling", 1))
+    assert not keys() & first
+
+
 def _kept(person: Person, base: Path, folder: Path) -> Path:
     from training.run import train
 

@@ -7,6 +7,7 @@ started several times shares the people out.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -22,6 +23,7 @@ from pydantic import Field, model_validator
 
 from likeness import files
 from likeness.errors import LikenessError
+from likeness.families import fingerprint
 from likeness.person import Person, check_name
 from likeness.settings import Settings, with_overrides
 from likeness.yaml12 import dump_yaml
@@ -33,7 +35,7 @@ from training.signals import Interrupted
 Measure = Callable[[Person, Path, TrainConfig], Mapping[str, float]]
 """(person, adapter, its configuration) -> numbers by name."""
 
-_FREE = {"person", "name", "tracking", "checkpoint"}
+_FREE = {"person", "name", "tracking", "checkpoint", "accept_license"}
 """What a cell's numbers do not depend on; that candidates come at checkpoints is settled beforehand."""
 
 
@@ -120,15 +122,16 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
     LikenessError for settings that there are not.
     """
     found = []
+    base_of = functools.cache(fingerprint)
     for person, seed, variant in itertools.product(people, range(seeds), sweep.all()):
         try:
             plain = TrainConfig.parse({**base, "person": str(person.folder)}).model_dump(mode="json")
             changes = {key: _scaled(plain, key, value) for key, value in (sweep.set | variant.set).items()}
             values = with_overrides(plain, changes)
             config = TrainConfig.parse(values | {"seed": values["seed"] + seed})
+            key = _key(config, base_of(config.base, config.revision), person, measured)
         except LikenessError as error:
             raise LikenessError(f'in the variant "{variant.name}": {error.what}', error.remedy) from error
-        key = _key(config, person, measured)
         config = config.model_copy(update={"name": check_name(f"sweep-{key}", "a run's name")})
         found.append(Cell(variant.name, person, config, key))
     return found
@@ -217,11 +220,12 @@ def _clear(cell: Cell) -> None:
     (cell.person.runs / f".{cell.config.run_name}.lock").unlink(missing_ok=True)
 
 
-def _key(config: TrainConfig, person: Person, measured: str) -> str:
+def _key(config: TrainConfig, base: str, person: Person, measured: str) -> str:
     plain = config.model_dump(mode="json", exclude=_FREE)
     plain["selection"]["every"] = config.selection.every or config.checkpoint.every
     photos = sorted(files.sha256(path) for path in person.selfie_files())
-    return hashlib.sha256(json.dumps([plain, person.name, photos, measured], sort_keys=True).encode()).hexdigest()[:16]
+    made_of = [plain, base, person.name, photos, measured]
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(path: Path) -> Result | None:

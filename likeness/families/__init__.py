@@ -15,6 +15,7 @@ from likeness.families.lumina2 import Lumina2
 from likeness.families.quantization import Quantization
 from likeness.families.qwen_image import QwenImage
 from likeness.families.schedule import DiscreteSchedule, FlowSchedule, Schedule
+from likeness.families.source import fingerprint
 from likeness.families.stable_diffusion import StableDiffusion
 from likeness.families.stable_diffusion_3 import StableDiffusion3
 from likeness.families.stable_diffusion_xl import StableDiffusionXL
@@ -45,6 +46,7 @@ __all__ = [
     "family_class",
     "family_named",
     "family_of",
+    "fingerprint",
     "licence_of",
     "load_family",
 ]

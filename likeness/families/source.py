@@ -180,6 +180,21 @@ def weights_hash(folder: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+def fingerprint(base: str, revision: str | None = None) -> str:
+    """What a base is, whatever it is called: the Hub's commit hash, or a sha256 (hex) of the files that a folder is loaded from.
+
+    The Hub is asked for no weights. Raises LikenessError as `locate` does.
+    """
+    folder = glance(base, revision)
+    if commit(folder):
+        return commit(folder)
+    parts = [path for name in part_names(folder) for path in (folder / name).rglob("*")]
+    digest = hashlib.sha256()
+    for path in sorted(path for path in [*folder.glob("*.json"), *parts] if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {files.sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def licence(folder: Path, default: str) -> str:
     """The licence in the front matter of the model card (README.md), `default` when it declares none.
 

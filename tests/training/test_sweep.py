@@ -1,12 +1,14 @@
 """Sweeps: every cell once, whatever comes in between; and the table that they make, against numbers made by hand."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from likeness.errors import LikenessError
+from likeness.families import fingerprint
 from likeness.person import Person
 from tests.training.made import make_person
 from tests.training.test_run import FAST, interrupt_at
@@ -64,7 +66,28 @@ def test_a_key_is_of_all_that_the_numbers_depend_on(v_base: Path, person: Person
     assert keys(tracking={"every": 5}) == first
     assert not set(keys("another recogniser")) & set(first)
     assert not set(keys(steps=3)) & set(first)
+    assert keys(accept_license=True) == first
     person.selfie_files()[0].write_bytes(b"another photograph")
+    assert not set(keys()) & set(first)
+
+
+@pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model.safetensors", "vae/config.json", "recipe.json"])
+def test_another_base_at_the_same_place_has_other_keys(
+    v_base: Path, person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """It is read once, however many cells there are."""
+    mine, read = tmp_path / "mine", []
+    shutil.copytree(v_base, mine)
+    monkeypatch.setattr(sweeping, "fingerprint", lambda *given: read.append(given) or fingerprint(*given))
+
+    def keys() -> list[str]:
+        return [cell.key for cell in cells(TWO, base(mine), [person], 2, "")]
+
+    first = keys()
+    assert read == [(str(mine), None)] and keys() == first
+    (mine / "README.md").write_text("what a model card says changes nothing")
+    assert keys() == first
+    (mine / part).write_bytes(b"other numbers")
     assert not set(keys()) & set(first)
 
 
