@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import date
 from pathlib import Path
 
 from likeness import resources
 from likeness.errors import LikenessError
-from likeness.files import explained
 from likeness.person import Consent, Person
 
 
@@ -22,13 +20,21 @@ def cohort_person(folder: Path) -> Person:
 
     Raises LikenessError for a name that is not in the cohort.
     """
+    known = folder.name in cohort_names()
     if folder.is_dir():
-        return Person.open(folder)
-    if folder.name not in cohort_names():
+        there = Person.open(folder)
+        # The consent comes last: without one somebody was stopped in the middle of making this person.
+        if not known or there.consent is not None:
+            return there
+    if not known:
         raise LikenessError(f"there is no {folder.name!r} in the cohort", "Look into the folder likeness/assets/cohort")
     note = "drawn, not photographed: this person does not exist"
-    person = Person.create(folder, Consent(who="nobody", basis="written-release", when=date(2026, 11, 23), note=note))
-    for path in sorted((resources.assets() / "cohort" / folder.name).glob("selfie_*.jpg")):
-        with explained(person.selfies):
-            shutil.copyfile(path, person.selfies / path.name)
-    return person
+    consent = Consent(who="nobody", basis="written-release", when=date(2026, 11, 23), note=note)
+    photos = sorted((resources.assets() / "cohort" / folder.name).glob("selfie_*.jpg"))
+    try:
+        return Person.create(folder, consent, photos)
+    except LikenessError:
+        # Another process made the same person meanwhile, file by file the same.
+        if Person(folder).consent is None:
+            raise
+        return Person.open(folder)

@@ -27,6 +27,7 @@ from training.selection import split_held_out
 from training.signals import EXIT_INTERRUPTED, Interrupted
 from training.sweep import Cell, Sweep, SweepSettings, cells, known, recipe, run
 from training.sweep_table import Row, choose, markdown, tabulate
+from training.tracking import TrackingSettings
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -101,8 +102,8 @@ def cohort_sample(count: int, into: Path) -> list[Person]:
 
 
 def base_values(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration that variants change, as plain values; without trackers, for a sweep has hundreds of runs."""
-    settings = TrainConfig.load(config, ["person=nobody", "tracking.trackers=[]", *overrides])
+    """The configuration that variants change, as plain values."""
+    settings = TrainConfig.load(config, ["person=nobody", *overrides])
     return settings.model_dump(mode="json", exclude={"person", "name"})
 
 
@@ -128,5 +129,7 @@ def tune(wanted: Comparison, console: Console) -> str:
     rows, done = compare(wanted, "tune", console)
     limit = done[0].config.selection.max_copying
     chosen = choose(rows, limit)
-    files.write_text(wanted.out / "best.yaml", recipe(next(cell.config for cell in done if cell.variant == chosen)))
+    best = next(cell.config for cell in done if cell.variant == chosen)
+    tracking = TrackingSettings.parse(wanted.base["tracking"])  # which the sweep itself did without
+    files.write_text(wanted.out / "best.yaml", recipe(best.model_copy(update={"tracking": tracking})))
     return chosen

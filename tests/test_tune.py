@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ from typer.testing import CliRunner
 from inference.labels import cohort_labels, stratified
 from inference.scorecard import Scorecard
 from likeness import cli, tune
+from likeness import person as person_module
 from likeness.adapter_file import read_info
 from likeness.cohort import cohort_names, cohort_person
 from likeness.errors import LikenessError
-from likeness.person import Person
+from likeness.person import Consent, Person
 from likeness.resources import configs
 from scripts.ablate import main as ablate
 from tests.tiny import make_tiny_base
 from tests.training.made import make_person
+from training import sweep
 from training.config import TrainConfig
+from training.run import train
 from training.sweep import Sweep, cells
 
 QUICK = [
@@ -36,9 +40,9 @@ QUICK = [
 @pytest.mark.parametrize(("name", "least"), [("small", 5), ("ablations", 14)])
 def test_the_bundled_sweeps_fit_the_recipes(name: str, least: int, tmp_path: Path) -> None:
     person = make_person(tmp_path / "people" / "zebulon")
-    sweep = Sweep.load(configs() / "sweeps" / f"{name}.yaml")
-    found = cells(sweep, tune.base_values(configs() / "pocket.yaml", []), [person], 1, "")
-    names = [variant.name for variant in sweep.all()]
+    bundled = Sweep.load(configs() / "sweeps" / f"{name}.yaml")
+    found = cells(bundled, tune.base_values(configs() / "pocket.yaml", []), [person], 1, "")
+    names = [variant.name for variant in bundled.all()]
     assert [cell.variant for cell in found] == names and len({cell.key for cell in found}) >= least
 
 
@@ -62,6 +66,38 @@ def test_a_person_of_the_cohort_is_a_folder_with_consent(tmp_path: Path) -> None
         cohort_person(tmp_path / "ana")
 
 
+def test_a_person_of_the_cohort_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in the middle it is completed the next time; made by two processes at once it is the same person."""
+    folder, write, written = tmp_path / cohort_names()[0], person_module.write_bytes, []
+
+    def interrupted(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) == 7:
+            raise KeyboardInterrupt
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(person_module, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cohort_person(folder)
+    assert Person.open(folder).consent is None
+    whole = [path.name for path in cohort_person(folder).selfie_files()]
+    assert len(whole) == 12
+    other = tmp_path / "two" / cohort_names()[1]
+    create = Person.create
+
+    def meanwhile(path: Path, consent: Consent, photos: Iterable[Path] = ()) -> Person:
+        photos = list(photos)
+        create(path, consent, photos)
+        return create(path, consent, photos)
+
+    monkeypatch.setattr(Person, "create", meanwhile)
+    assert len(cohort_person(other).selfie_files()) == 12
+    with pytest.raises(LikenessError, match="cannot be made"):
+        (tmp_path / "file").write_text("no folder")
+        cohort_person(tmp_path / "file" / cohort_names()[2])
+
+
 def fake_scores(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """Scores by the learning rate; gives the photographs that judged."""
     asked: list[set[str]] = []
@@ -81,12 +117,17 @@ def test_tune_writes_the_best_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     person = make_person(tmp_path / "people" / "zebulon", photos=6, held_out=2)
     (tmp_path / "sweep.yaml").write_text("variants: [{name: as it is}]\ngrid: {lora.alpha: [2, 3]}\n")
     asked = fake_scores(monkeypatch)
+    trackers: list[list[str]] = []
+    monkeypatch.setattr(sweep, "train", lambda given: trackers.append(given.tracking.trackers) or train(given))
     command = ["tune", "--person", str(person.folder), "--sweep", str(tmp_path / "sweep.yaml"), "--out", str(out)]
-    result = CliRunner().invoke(cli.app, [*command, f"base={base}", "selection.enabled=false", *QUICK])
+    recipe = ["selection.enabled=false", "accept_license=true", "tracking.trackers=[tensorboard]", *QUICK]
+    result = CliRunner().invoke(cli.app, [*command, f"base={base}", *recipe])
     assert result.exit_code == 0, result.output
     assert "lora.alpha=3" in result.output and (out / "tune.md").read_text().count("\n") == 5
     best = TrainConfig.load(out / "best.yaml", ["person=ana"])
     assert best.lora.alpha == 3 and best.steps == 1
+    assert best.tracking.trackers == ["tensorboard"] and not best.accept_license, "whoever takes it reads the licence"
+    assert trackers == [[]] * 3, "a sweep's own runs are told to nobody"
     report = json.loads((out / "tune.json").read_text())
     assert report["judged_by"] == "choosing" and len(report["cells"]) == 3
     assert len(asked) == 3 and len({frozenset(photos) for photos in asked}) == 1 and len(asked[0]) == 1
@@ -102,8 +143,8 @@ def test_a_style_that_is_rewritten_is_another_measurement(tmp_path: Path) -> Non
     def keys() -> set[str]:
         scores = tune.ScorecardSettings(styles=[str(style)])
         values = tune.base_values(None, [f"base={base}", *QUICK])
-        sweep = Sweep.parse({"variants": [{"name": "as it is"}]})
-        wanted = tune.Comparison(sweep, values, [person], scores, "choosing", tmp_path, tune.SweepSettings())
+        one = Sweep.parse({"variants": [{"name": "as it is"}]})
+        wanted = tune.Comparison(one, values, [person], scores, "choosing", tmp_path, tune.SweepSettings())
         return {cell.key for cell in wanted.cells()}
 
     first = keys()
@@ -113,8 +154,6 @@ def test_a_style_that_is_rewritten_is_another_measurement(tmp_path: Path) -> Non
 
 
 def _kept(person: Person, base: Path, folder: Path) -> Path:
-    from training.run import train
-
     return train(TrainConfig.load(None, [f"person={person.folder}", f"base={base}", "selection.enabled=false", *QUICK]))
 
 

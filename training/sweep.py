@@ -132,7 +132,9 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
             key = _key(config, base_of(config.base, config.revision), person, measured)
         except LikenessError as error:
             raise LikenessError(f'in the variant "{variant.name}": {error.what}', error.remedy) from error
-        config = config.model_copy(update={"name": check_name(f"sweep-{key}", "a run's name")})
+        # A sweep has hundreds of runs: no tracker is told of them.
+        quiet = config.tracking.model_copy(update={"trackers": []})
+        config = config.model_copy(update={"name": check_name(f"sweep-{key}", "a run's name"), "tracking": quiet})
         found.append(Cell(variant.name, person, config, key))
     return found
 
@@ -162,9 +164,13 @@ def known(wanted: Sequence[Cell], folder: Path) -> list[Result]:
 
 
 def recipe(config: TrainConfig) -> str:
-    """A configuration as a recipe for others: YAML of what differs from the defaults, without the person and the name."""
+    """A configuration as a recipe for others: YAML of what differs from the defaults, without the person and the name.
+
+    Nor with the acceptance of a base's licence: whoever takes the recipe has to read that.
+    """
     defaults = TrainConfig(person=config.person)
-    return dump_yaml(_differing(config.model_dump(mode="json"), defaults.model_dump(mode="json"), skip={"name"}))
+    skip = {"name", "accept_license"}
+    return dump_yaml(_differing(config.model_dump(mode="json"), defaults.model_dump(mode="json"), skip))
 
 
 def _scaled(plain: Mapping[str, Any], key: str, value: Any) -> Any:
