@@ -39,6 +39,8 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.EIO: "The disk reports a fault: check it, or choose a folder on another one",
 }
+_NAMED = 40  # letters of its name in that of a temporary file
+_LEFTOVER = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
@@ -148,6 +150,18 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise _explanation(cause, path, "cannot be written") from error
 
 
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Removes what killed processes left of things that they were writing into ``folder``: of ``name``, or of any, in folders inside too.
+
+    Nobody else may be writing there. Of a name too long to be told from others by its leftovers nothing is removed.
+    """
+    found = folder.rglob("*.tmp") if name is None else folder.glob(f".{name}.*.tmp")
+    for path in list(found):
+        left = _LEFTOVER.fullmatch(path.name)
+        if left and (name is None or (left[1] == name and len(name) < _NAMED)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def _take_the_place_of(path: Path, temporary: Path) -> None:
     if not os.path.lexists(path):
         os.rename(temporary, path)
@@ -167,7 +181,7 @@ def _take_the_place_of(path: Path, temporary: Path) -> None:
 
 def _temporary(path: Path) -> Path:
     # Not made from the whole name of the file: a name of 250 letters is allowed, one of 290 is not.
-    return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex[:12]}.tmp")
+    return path.with_name(f".{path.name[:_NAMED]}.{uuid.uuid4().hex[:12]}.tmp")
 
 
 def _sync(path: Path) -> None:

@@ -32,12 +32,14 @@ class Start:
 def only_one(person: Person, run_name: str) -> Iterator[None]:
     """Holds the run for this process while entered. Raises LikenessError when another one is at it.
 
-    The kernel lets go of the lock however the process ends.
+    The kernel lets go of the lock however the process ends. What a killed one left half-written, as large as a checkpoint, is removed.
     """
     with files.claim(person.runs / f".{run_name}.lock") as mine:
         if not mine:
             what = "another process is training this run now"
             raise LikenessError(what, "Wait for it, or give this one another name=...", person.runs / run_name)
+        files.remove_leftovers(person.runs / run_name)
+        files.remove_leftovers(person.adapters, run_name)
         yield
 
 

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import threading
 from datetime import date
 from pathlib import Path
@@ -159,3 +160,31 @@ def test_a_claim_is_one_holders_alone_until_it_lets_go(tmp_path: Path) -> None:
         assert waiting.is_alive() and not waited
     waiting.join(10)
     assert waited == [True]
+
+
+def test_leftovers_of_killed_writes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel leaves them: nothing runs after a kill. Names that are cut in them cannot be told apart."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    long = "a" * 40
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        for name in ("run", "run-2", long):
+            with pytest.raises(Killed), files.new_folder(tmp_path / name) as inside:
+                (inside / "half").write_text("half")
+        with pytest.raises(Killed):
+            files.write_text(tmp_path / "inside" / "file", "half")
+    assert len(list(tmp_path.rglob(".*.tmp"))) == 4
+    files.remove_leftovers(tmp_path, "run")
+    files.remove_leftovers(tmp_path, long)
+    assert sorted(path.name.split(".")[1] for path in tmp_path.rglob(".*.tmp")) == [long, "file", "run-2"]
+    files.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path / "absent")
+    assert list(tmp_path.iterdir()) == [tmp_path / "inside"] and not list((tmp_path / "inside").iterdir())

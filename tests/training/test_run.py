@@ -221,6 +221,21 @@ def test_a_run_is_trained_by_one_process_at_a_time(v_base: Path, person: Person)
     train(config(v_base, person))
 
 
+def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(v_base: Path, person: Person) -> None:
+    train(config(v_base, person, steps=2))
+    run_folder, ending = person.runs / "run", ".0123456789ab.tmp"
+    mine = [run_folder / "checkpoints" / f".step-000003{ending}", person.adapters / f".run{ending}"]
+    mine.append(run_folder / "selection" / f".step-000002.safetensors{ending}")
+    others = [person.adapters / f".run-2{ending}", person.runs / "other" / "checkpoints" / f".step-000003{ending}"]
+    others.append(run_folder / "checkpoints" / ".step-000003.tmp")
+    for path in [*mine, *others]:
+        path.mkdir(parents=True)
+        (path / "trained.safetensors").write_bytes(b"half")
+    train(config(v_base, person, steps=3))
+    assert not any(path.exists() for path in mine) and all(path.exists() for path in others)
+    assert steps_saved(person) == [2, 3]
+
+
 def test_without_consent_nobody_is_trained(v_base: Path, person: Person) -> None:
     (person.folder / "consent.json").unlink()
     with pytest.raises(LikenessError, match="consent"):
