@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,8 @@ from training.signals import EXIT_INTERRUPTED, Interrupted, leave_with_launcher
 
 _PATIENCE = timedelta(hours=2)
 """For the processes that wait while the main one encodes, evaluates or draws."""
+_TURN = 10.0
+"""Seconds in which the main process, if it has the same error, is gone, and its launcher has ended the others."""
 _USAGE = "accelerate launch train.py --config configs/pocket.yaml person=people/ana [key=value ...]"
 
 
@@ -40,15 +43,15 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_intermixed_args(arguments)
     leave_with_launcher()
     _note_lone_process()
-    speaks = int(os.environ.get("RANK", "0")) == 0
+    rank = int(os.environ.get("RANK", "0"))
+    speaks = rank == 0
     try:
         recipe = options.config or usual_recipe(options.overrides)
         if recipe is not None and recipe is not options.config and speaks:
             print(f"note: without --config this is the base's own recipe, {recipe.name}", file=sys.stderr)
         folder = train(TrainConfig.load(recipe, options.overrides))
     except LikenessError as error:
-        if speaks:
-            print(f"error: {error}", file=sys.stderr)
+        _tell(error, rank)
         return error.exit_code
     except Interrupted as stop:
         if speaks:
@@ -57,6 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     if speaks:
         print(f"adapter: {folder}")
     return 0
+
+
+def _tell(error: LikenessError, rank: int) -> None:
+    """One process may be the only one with an error: a node without the base, a full disk. Then nobody else would say so."""
+    if rank:
+        time.sleep(_TURN)  # what all of them have is told once
+    print(f"error{f' (process {rank})' if rank else ''}: {error}", file=sys.stderr, flush=True)
 
 
 def _note_lone_process() -> None:
@@ -90,7 +100,9 @@ def train(config: TrainConfig) -> Path:
         _train(config, person, accelerator, start)
     except BaseException:
         for tracker in accelerator.trackers:
-            tracker.finish()
+            # One that could not be started cannot be finished either; its cause is to be read, not that.
+            with suppress(Exception):
+                tracker.finish()
         raise
     else:
         accelerator.end_training()

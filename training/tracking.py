@@ -11,7 +11,8 @@ import hashlib
 import importlib.util
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_origin
 
@@ -110,13 +111,15 @@ def start(
 ) -> None:
     """Starts the trackers of a run that is at ``step``.
 
-    ``label`` is the person's and the run's name, ``tracker_id`` what wandb knows this run by also when it goes on.
+    ``label`` is the person's and the run's name, ``tracker_id`` what wandb knows this run by also when it goes on. Raises
+    LikenessError when wandb does not start.
     """
     # TensorBoard hides what an earlier attempt wrote after the step that is gone on from.
     options: dict[str, dict[str, Any]] = {"tensorboard": {"purge_step": step + 1}}
-    if "wandb" in settings.trackers and accelerator.is_main_process:
-        options["wandb"] = _wandb_options(settings, run_folder, label, tracker_id)
-    accelerator.init_trackers(settings.project, init_kwargs=options)
+    with _wandb_explained() if "wandb" in settings.trackers else nullcontext():
+        if "wandb" in settings.trackers and accelerator.is_main_process:
+            options["wandb"] = _wandb_options(settings, run_folder, label, tracker_id)
+        accelerator.init_trackers(settings.project, init_kwargs=options)
 
 
 def config_values(settings: Settings, prefix: str = "") -> dict[str, int | float | bool | str]:
@@ -144,6 +147,19 @@ def log_images(accelerator: Accelerator, settings: TrackingSettings, images: Seq
             tracker.log_images({"samples": pixels}, step=step, dataformats="NHWC")
         elif tracker.name == "wandb":
             tracker.log_images({"samples": list(pixels)}, step=step)
+
+
+@contextmanager
+def _wandb_explained() -> Iterator[None]:
+    """Turns what wandb raises inside, without a key or without its server, into one line."""
+    import wandb
+
+    try:
+        yield
+    except wandb.errors.Error as error:
+        what = f"wandb does not start: {str(error).strip().splitlines()[0]}"
+        remedy = "Log in (wandb login), set tracking.wandb_mode=offline, or leave wandb out of tracking.trackers"
+        raise LikenessError(what, remedy) from error
 
 
 def _wandb_options(settings: TrackingSettings, run_folder: Path, label: str, tracker_id: str) -> dict[str, Any]:

@@ -87,6 +87,23 @@ def test_accelerates_launcher_says_that_it_starts_one_process_on_cpus(v_base: Pa
     assert done.returncode == 0 and "torchrun --nproc_per_node" in done.stderr
 
 
+def test_an_error_of_one_process_is_told_by_it_and_one_of_all_once(
+    v_base: Path, person: Person, tmp_path: Path
+) -> None:
+    """As on two machines, the second of which lacks the base."""
+    script = tmp_path / "node.py"
+    script.write_text(
+        "import os, sys\nfrom training.run import main\n"
+        "absent = ['base=absent'] if os.environ['RANK'] in sys.argv[1] else []\nsys.exit(main(sys.argv[2:] + absent))\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    settings = command(v_base, person, "nodes", "steps=1", "batch_size=2")[2:]
+    for lacking, expected in (("1", "error (process 1): there is no base"), ("01", "error: there is no base")):
+        done = attempt([*launch, lacking, *settings])
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+        assert done.returncode != 0 and line.startswith(expected)
+
+
 def test_two_processes_make_the_adapter_of_one(v_base: Path, person: Person) -> None:
     more = ("steps=6", "batch_size=4", "objective.min_snr_gamma=5", "optim.schedule=linear", "checkpoint.every=3")
     alone = command(v_base, person, "alone", *more)

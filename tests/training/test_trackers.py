@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from likeness.person import Person
 from training.config import TrainConfig
-from training.run import train
+from training.run import main, train
 
 SECRETS = (b"zebulon", b"a photo of", b"quagmire")
 
@@ -85,3 +85,20 @@ def test_wandb_is_online_only_when_logged_in(
     settings = tracking.TrackingSettings.parse({"wandb_mode": key})
     assert tracking._wandb_options(settings, tmp_path, "label", "id")["mode"] == mode
     assert asked == [{"prompt": False}]
+
+
+@pytest.mark.parametrize("where", ["login", "init"])
+def test_a_wandb_that_does_not_start_is_one_line(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    """As it refuses without a key; a tracker that was never started is not finished."""
+
+    def refused(**_: Any) -> None:
+        raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.\nMore of that.")
+
+    monkeypatch.setattr(wandb, where, refused)
+    settings = [f"base={v_base}", f"person={person.folder}", "steps=1", "batch_size=1", "evaluation.every=0"]
+    assert main([*settings, "tracking.trackers=[tensorboard, wandb]"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "wandb does not start: No API key configured" in line and "tracking.wandb_mode=offline" in line
+    assert "More" not in line
