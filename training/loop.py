@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from PIL import Image
 from torch import Tensor
@@ -58,6 +58,8 @@ class Loop:
         self.meter = Meter(parts.family.schedule.num_train_timesteps)
         for slots, key in ((config.batch_size, "batch_size"), (config.prior_slots, "objective.prior.batch_size")):
             check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
+        if parts.model.leaves_idle:  # looking for it takes a walk over the graph in every step
+            accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.model, self.stepper = accelerator.prepare(parts.model, self.optimizer)
 
     def restore(self, saved: Checkpoint) -> None:

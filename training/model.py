@@ -67,6 +67,12 @@ class Trained(nn.Module):
         with nullcontext() if self.checkpoints_gradients else _attention(noisy):
             return self.family.predict(noisy.to(self.dtype), timesteps, cast(conditioning, self.dtype))
 
+    @property
+    def leaves_idle(self) -> bool:
+        """Whether some of what learns gets no gradient, which data parallelism would wait for."""
+        learning = {"denoiser", "text"} if len(self.text_encoders) else {"denoiser"}
+        return bool(self.family.idle & learning)
+
     def parameter_groups(self) -> dict[GroupName, list[nn.Parameter]]:
         """The parameters that learn: the denoiser's, the text encoders', and their rows for new words."""
         groups: dict[GroupName, list[nn.Parameter]] = {"denoiser": [], "text": [], "tokens": []}

@@ -29,6 +29,7 @@ class AuraFlow(KLFamily, FlowFamily):
     """AuraFlow 0.1 to 0.3, and what was trained from it."""
 
     name = "aura-flow"
+    idle = frozenset()
     pipeline_class = "AuraFlowPipeline"
     default_licence = "apache-2.0"
     architecture = "auraflow"

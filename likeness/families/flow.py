@@ -26,6 +26,7 @@ class FlowFamily(Family):
 
     denoiser_folder = "transformer"
     half = torch.bfloat16
+    idle = frozenset({"text"})  # language models are read before their last layer
     patch: ClassVar[int]
     """Latents to a token, along one side."""
 

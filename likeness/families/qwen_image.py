@@ -33,6 +33,7 @@ class QwenImage(FilmFamily):
     """Qwen-Image."""
 
     name = "qwen-image"
+    idle = frozenset({"denoiser", "text"})  # the prompt's half of the last block
     pipeline_class = "QwenImagePipeline"
     default_licence = "apache-2.0"
     architecture = "qwen-image"

@@ -27,6 +27,7 @@ class StableDiffusion3(KLFamily, FlowFamily):
     """Stable Diffusion 3.5 (medium and large) and 3; train the undistilled ones."""
 
     name = "sd35"
+    idle = frozenset()
     pipeline_class = "StableDiffusion3Pipeline"
     default_licence = "stabilityai-ai-community"
     architecture = "stable-diffusion-3"

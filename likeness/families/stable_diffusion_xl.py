@@ -21,6 +21,7 @@ class StableDiffusionXL(StableDiffusion):
     """SDXL 1.0 and everything saved in its layout."""
 
     name = "sdxl"
+    idle = frozenset({"text"})  # the first encoder's last layer
     pipeline_class = "StableDiffusionXLPipeline"
     default_licence = "openrail++"
     architecture = "stable-diffusion-xl-v1-base"

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from likeness import randomness
 from likeness.person import Person
+from tests import tiny_families
 from tests.training.made import make_person
 
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,26 @@ def test_two_processes_make_the_adapter_of_one(v_base: Path, person: Person) -> 
     resumed = command(v_base, person, "together", *more, "gradient_accumulation=2", "steps=8")
     run(resumed)
     assert json.loads((person.adapters / "together" / "adapter.json").read_text())["steps"] == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("qwen-image", ["gradient_accumulation=2"]),
+        ("sdxl", ["lora.text_encoder=true", "gradient_checkpointing=true"]),
+    ],
+)
+def test_two_processes_do_not_wait_for_what_gets_no_gradient(
+    tmp_path: Path, person: Person, name: str, more: list[str]
+) -> None:
+    base = tiny_families.make(name, tmp_path / name)
+    settings = ("steps=3", "batch_size=4", "data.resolution=32")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run(command(base, person, "alone", *settings, *more))
+    run([*launch, *command(base, person, "together", *settings, *more)[1:]])
+    one, two = (load_file(person.adapters / run_name / WEIGHTS) for run_name in ("alone", "together"))
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5
+    assert max(float(tensor.abs().max()) for key, tensor in one.items() if "lora_B" in key) > 1e-3, "nothing was learnt"
 
 
 def test_two_processes_make_the_adapter_of_one_over_buckets(v_base: Path, tmp_path: Path) -> None:
