@@ -97,6 +97,12 @@ class TrainConfig(Settings):
             raise ValueError("averaging.last 0 with lora.dora")
         return self
 
+    @model_validator(mode="after")
+    def _has_a_rank(self) -> TrainConfig:
+        if self.objective.least_rank < 1 and self.method != "lora":
+            raise ValueError("objective.least_rank 1 with method=dreambooth: whole weights have no rank to lower")
+        return self
+
     @field_validator("name")
     @classmethod
     def _safe_name(cls, name: str) -> str:

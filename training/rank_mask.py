@@ -52,10 +52,18 @@ class RankMask:
         self._mask = (places[None] < wanted[:, None]) if model.training else None
 
     def _apply(self, module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        """(B, ..., r) of a linear layer or (B, r, h, w) of a convolution, masked sample by sample."""
+        """(B, ..., r) of a linear layer or (B, r, h, w) of a convolution, masked sample by sample.
+
+        Or (B n, ..., r), as where every token's layers are looked at by themselves: n rows of the first sample, n of the second. Raises
+        LikenessError where rows cannot be told apart: tokens of samples of different lengths, laid end to end.
+        """
         if self._mask is None:
             return None
-        mask = self._mask.to(output.dtype)
+        rows, samples = len(output), len(self._mask)
+        if rows % samples or (output.ndim == 2 and rows != samples > 1):
+            what = "objective.least_rank has to know each sample's rows, which a layer of this base lays end to end"
+            raise LikenessError(what, "Take fewer lora.targets, such as attention, or leave out objective.least_rank")
+        mask = self._mask.to(output.dtype).repeat_interleave(rows // samples, dim=0)
         between = [1] * (output.ndim - 2)
         shape = (len(mask), -1, *between) if isinstance(module, nn.Conv2d) else (len(mask), *between, mask.shape[1])
         return output * mask.reshape(shape)

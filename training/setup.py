@@ -127,7 +127,7 @@ def _trainable(config: TrainConfig, family: Family, dtype: torch.dtype) -> Train
         config.gradient_checkpointing,
         config.pivotal,
     )
-    if config.objective.least_rank < 1 and config.method == "lora":
+    if config.objective.least_rank < 1:
         RankMask(model, config.objective.least_rank, family.schedule.num_train_timesteps)
     if config.compile is not None:
         _compile(family, config.compile)

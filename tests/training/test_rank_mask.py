@@ -11,7 +11,9 @@ from likeness.adapter import PEFT_NAME, LoraSettings, lora_layers
 from likeness.errors import LikenessError
 from likeness.families import load_family
 from likeness.person import Person
+from tests import tiny_families
 from tests.training.test_run import config
+from training.config import TrainConfig
 from training.model import DreamboothSettings, Trained, make_trainable
 from training.rank_mask import RankMask, ranks
 from training.run import train
@@ -52,6 +54,43 @@ def test_each_sample_has_the_rank_of_its_own_timestep(v_base: Path, targets: str
         expected = cut(noisy, timesteps, conditioning, None)[place]
         torch.testing.assert_close(masked[place], expected)
         assert (masked[place] - whole[place]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize(("name", "targets"), [("krea2", "all"), ("z-image", "attention-mlp")])
+def test_layers_that_see_many_rows_of_a_sample_mask_them_all(tmp_path: Path, name: str, targets: str) -> None:
+    """Krea 2 fuses what the text encoder's layers say of each token by itself: as many rows as tokens."""
+    base = tiny_families.make(name, tmp_path / name)
+    model = trained(base, targets=targets)
+    shape = model.family.latent_shape(32, 32)
+    noisy = randomness.normal((2, *shape), 0, "noisy")
+    conditioning = model.family.encode_text(["a person", "a cat that is much longer than a person"])
+    timesteps = torch.tensor([100, 900])
+    RankMask(model, 0.25, 1000)
+    masked = model(noisy, timesteps, conditioning, None)
+    for place, rank in enumerate((3, 1)):
+        cut = trained(base, targets=targets)
+        whole = cut(noisy, timesteps, conditioning, None)[place]
+        for _, layer in lora_layers(cut.denoiser):
+            layer.lora_A[PEFT_NAME].weight.data[rank:] = 0
+        expected = cut(noisy, timesteps, conditioning, None)[place]
+        torch.testing.assert_close(masked[place], expected, rtol=1e-4, atol=1e-5)
+        assert (masked[place] - whole).abs().max() > 1e-4
+
+
+def test_rows_that_cannot_be_told_apart_are_refused(tmp_path: Path, person: Person) -> None:
+    """Z-Image embeds all prompts' tokens end to end. Of a single sample all are its own."""
+    base = tiny_families.make("z-image", tmp_path / "base")
+    wanted = {"data": {"resolution": 32}, "lora": {"rank": 2, "targets": "all"}, "objective": {"least_rank": 0.5}}
+    with pytest.raises(LikenessError, match="end to end.*attention"):
+        train(config(base, person, steps=1, **wanted))
+    assert not list((person.runs / "run").rglob("*.safetensors"))
+    wanted["objective"] |= {"prior": {"mode": "none"}}
+    train(config(base, person, steps=1, batch_size=1, **wanted))
+
+
+def test_whole_weights_have_no_rank() -> None:
+    with pytest.raises(LikenessError, match="least_rank 1 with method=dreambooth"):
+        TrainConfig.parse({"person": "ana", "method": "dreambooth", "objective": {"least_rank": 0.5}})
 
 
 def test_the_later_directions_learn_nothing_from_noise(v_base: Path) -> None:
