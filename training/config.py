@@ -37,7 +37,7 @@ _MAY_CHANGE = (
     "gradient_accumulation",
     "gradient_checkpointing",
 )
-"""Keys that a run can be gone on with when they have changed: none of them changes what the steps compute."""
+"""Keys that a run can be gone on with when they have changed: none of them changes what the steps compute, but for lora.dropout."""
 
 
 class TrainConfig(Settings):
@@ -61,7 +61,8 @@ class TrainConfig(Settings):
     seed: int = 0
     steps: int = Field(1000, ge=1)
     batch_size: int = Field(4, ge=1)
-    """Photos in one optimiser step, over all processes and accumulation rounds: the result does not depend on those."""
+    """Photos in one optimiser step, over all processes and accumulation rounds. The result does not depend on those, but with lora.dropout,
+    which is drawn for the whole share of a process and round at once."""
     gradient_accumulation: int = Field(1, ge=1)
     """Rounds that a step's batch is split into, to need less memory."""
     gradient_checkpointing: bool = False
@@ -162,12 +163,15 @@ def usual_recipe(overrides: Sequence[str]) -> Path | None:
 
 def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The dotted keys that differ between two resolved configurations, those left out that a run may change on its way."""
+    may_change = set(_MAY_CHANGE)
+    if new.get("method") == "lora" and new["lora"]["dropout"]:
+        may_change.remove("gradient_accumulation")
     flat_old, flat_new = dict(_flat(old)), dict(_flat(new))
     keys = sorted(flat_old.keys() | flat_new.keys())
     return [
         key
         for key in keys
-        if key.split(".")[0] not in _MAY_CHANGE and flat_old.get(key, None) != flat_new.get(key, None)
+        if key.split(".")[0] not in may_change and flat_old.get(key, None) != flat_new.get(key, None)
     ]
 
 

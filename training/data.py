@@ -165,7 +165,10 @@ class Sampler:
         )
 
     def place_dropout(self, step: int, slot: int) -> None:
-        """Dropout draws from torch's own generator: puts it where it would be had there been no slots before."""
+        """Dropout draws from torch's own generator: puts it where it is for a share of the slots that begins with this one.
+
+        So a step is the same after a restart; but what a slot drops depends on which share it is in.
+        """
         randomness.place_torch(*self._key("dropout", step, slot))
 
     def _slot(self, step: int, slot: int) -> tuple[Tensor, Tensor, Example, str]:

@@ -31,7 +31,7 @@ from training.metrics import Meter, check_finite
 from training.objective import Losses, losses, timestep_positions
 from training.optim import make_optimizer, make_schedule
 from training.samples import Samples
-from training.setup import Parts, check_split
+from training.setup import Parts
 from training.signals import Interrupted, StopRequest
 
 
@@ -41,7 +41,7 @@ class Loop:
     def __init__(
         self, config: TrainConfig, accelerator: Accelerator, parts: Parts, folder: Path, state: Mapping[str, Any]
     ) -> None:
-        """``folder`` is the run's; ``state`` goes into every checkpoint. Raises LikenessError for an unsplittable batch."""
+        """``folder`` is the run's; ``state`` goes into every checkpoint. The batch must be one that can be shared (`check_split`)."""
         self.config, self.accelerator, self.parts = config, accelerator, parts
         self.folder, self.state = folder, dict(state)
         self.done = 0
@@ -56,8 +56,6 @@ class Loop:
         self.ema = EMAModel(self.parameters, decay=ema.decay) if averaged else None
         self.moments = Moments(config.averaging, parts.family, folder) if config.averaging.last else None
         self.meter = Meter(parts.family.schedule.num_train_timesteps)
-        for slots, key in ((config.batch_size, "batch_size"), (config.prior_slots, "objective.prior.batch_size")):
-            check_split(slots, key, accelerator.num_processes, config.gradient_accumulation)
         if parts.model.leaves_idle:  # looking for it takes a walk over the graph in every step
             accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.model, self.stepper = accelerator.prepare(parts.model, self.optimizer)

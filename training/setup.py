@@ -62,6 +62,7 @@ class Parts:
 
 def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> Parts:
     """Loads, prepares, encodes and injects. Raises LikenessError for whatever the user can put right."""
+    check_split(config, accelerator.num_processes)
     check_licence(config, accelerator)
     family = load_base(config, accelerator.device)
     _check_objective(config, family)
@@ -242,10 +243,10 @@ def _prompts(
     return prompts.union(*([*one.prompts, one.negative] for one in drawn))
 
 
-def check_split(slots: int, key: str, processes: int, rounds: int) -> None:
+def check_split(config: TrainConfig, processes: int) -> None:
     """Raises LikenessError when processes and accumulation rounds cannot share a step's slots equally."""
-    if slots % (processes * rounds):
-        raise LikenessError(
-            f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds cannot share equally",
-            f"Use a multiple of {processes * rounds}",
-        )
+    rounds = config.gradient_accumulation
+    for slots, key in ((config.batch_size, "batch_size"), (config.prior_slots, "objective.prior.batch_size")):
+        if slots % (processes * rounds):
+            what = f"{key} is {slots}, which {processes} processes x {rounds} gradient_accumulation rounds"
+            raise LikenessError(f"{what} cannot share equally", f"Use a multiple of {processes * rounds}")

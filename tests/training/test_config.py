@@ -1,3 +1,5 @@
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ from likeness.families import FAMILIES
 from likeness.resources import configs
 from likeness.settings import dump
 from training.config import TrainConfig, differing_keys, usual_recipe
+from training.setup import check_split
+
+ROOT = Path(__file__).parents[2]
 
 
 def config(**changes: object) -> TrainConfig:
@@ -21,6 +26,23 @@ def test_the_shipped_configurations_load_and_say_what_they_say(name: str, tmp_pa
     copy = tmp_path / "config.yaml"
     copy.write_text(dump(found))
     assert TrainConfig.load(copy) == found
+
+
+@pytest.mark.parametrize("file", ["README.md", "configs/accelerate/multi_gpu.yaml"])
+def test_the_batch_of_a_command_for_several_processes_can_be_shared(file: str) -> None:
+    """With the configuration that the command names, or any that is shipped where it leaves that open."""
+    lines = (ROOT / file).read_text().splitlines()
+    commands = [line for line in lines if re.search(r"(num_processes|nproc_per_node) \d", line) and "train.py" in line]
+    assert commands
+    for line in commands:
+        words = line.partition("    #")[0].split()
+        processes = int(
+            next(after for word, after in itertools.pairwise(words) if word.endswith(("processes", "node")))
+        )
+        own = [word for word in words if word.startswith("batch_size=")]
+        named = [ROOT / word for word in words if word.startswith("configs/") and "accelerate" not in word]
+        for path in named or (configs() / f"{family.name}.yaml" for family in FAMILIES):
+            check_split(TrainConfig.load(path, ["person=people/ana", *own]), processes)
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest_name() -> None:

@@ -18,7 +18,7 @@ from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.person import Person
 from tests.training.made import make_person
-from training import checkpoint, run
+from training import checkpoint, run, setup
 from training.config import TrainConfig
 from training.loop import Loop
 from training.resume import only_one
@@ -316,6 +316,29 @@ def test_accumulated_rounds_make_the_step_of_the_whole_batch(epsilon_base: Path,
     for one, other in zip(metrics(person), metrics(person, "split"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
         assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"batch_size": 3}, {"batch_size": 4, "objective": {"prior": {"batch_size": 1}}}],
+    ids=["person", "prior"],
+)
+def test_a_batch_that_cannot_be_shared_is_said_before_the_base_is_loaded(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(setup, "load_base", lambda *_: pytest.fail("the base was loaded"))
+    with pytest.raises(LikenessError, match=r"batch_size is \d, which 1 processes x 2"):
+        train(config(v_base, person, gradient_accumulation=2, **settings))
+
+
+def test_rounds_may_change_on_the_way_but_where_dropout_is_drawn_for_them(v_base: Path, person: Person) -> None:
+    train(config(v_base, person, steps=1))
+    train(config(v_base, person, steps=2, gradient_accumulation=2))
+    lora = {"rank": 2, "dropout": 0.5}
+    train(config(v_base, person, steps=1, lora=lora, name="dropped"))
+    with pytest.raises(LikenessError, match="gradient_accumulation changed"):
+        train(config(v_base, person, steps=2, lora=lora, name="dropped", gradient_accumulation=2))
+    assert steps_saved(person, "dropped") == [1]
 
 
 @pytest.mark.parametrize("mode", ["images", "none"])
