@@ -118,6 +118,11 @@ def claim(path: Path, wait: bool = False) -> Iterator[bool]:
             yield True
 
 
+def shown(path: Path) -> str:
+    """A file's name as text, which it need not be: bytes that are no UTF-8 become U+FFFD."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal. Raises LikenessError when it cannot be read."""
     with explained(path, "cannot be read"), open(path, "rb") as stream:

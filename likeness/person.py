@@ -11,10 +11,11 @@ Erasing the person is erasing the folder. So nothing in it may be a link to some
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -22,7 +23,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from likeness.errors import LikenessError
-from likeness.files import explained, sha256, write_bytes, write_json
+from likeness.files import explained, sha256, shown, write_bytes, write_json
 from likeness.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -70,6 +71,7 @@ class Person:
     def create(cls, folder: Path, consent: Consent, photos: Iterable[Path] = ()) -> Person:
         """Makes the folder, copies ``photos`` into its ``selfies/``, and records the consent.
 
+        A file whose name is not text gets one that is.
         The consent comes last: a folder that is there already without one is completed. Raises LikenessError when it has one.
         """
         folder = folder.expanduser()
@@ -83,10 +85,11 @@ class Person:
             # Faces are biometric data: on a shared machine other users have no business in here.
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             person.selfies.mkdir(exist_ok=True)
-        for photo in photos:
+        chosen = list(photos)
+        for photo, name in zip(chosen, _names(chosen), strict=True):
             with explained(photo, "cannot be read"):
                 data = photo.read_bytes()
-            write_bytes(person.selfies / photo.name, data)
+            write_bytes(person.selfies / name, data)
         write_json(folder / "consent.json", consent.model_dump(mode="json"))
         return person
 
@@ -203,6 +206,20 @@ def regular_files(folder: Path) -> list[Path]:
     with explained(folder, "cannot be read"):
         visible = (path for path in folder.iterdir() if not path.name.startswith("."))
         return sorted(path for path in visible if stat.S_ISREG(path.lstat().st_mode))
+
+
+def _names(photos: Sequence[Path]) -> list[str]:
+    """The files' names, those that are not text with "_" for what cannot be read, and a number where another has that name."""
+    taken, names = {photo.name for photo in photos}, []
+    for photo in photos:
+        name = shown(photo)
+        if name != photo.name:
+            plain = Path(name.replace("\ufffd", "_"))
+            numbered = (f"{plain.stem}-{number}{plain.suffix}" for number in itertools.count(2))
+            name = next(one for one in itertools.chain([plain.name], numbered) if one not in taken)
+        taken.add(name)
+        names.append(name)
+    return names
 
 
 def _how_to_create(folder: Path) -> str:

@@ -11,6 +11,7 @@ from PIL import Image
 from likeness.faces import Face, FaceEmbedder, FaceFinder
 from likeness.faces import quality as measure
 from likeness.faces.arrays import Floats, Pixels
+from likeness.files import shown
 from likeness.images import PhotoError, load_photo
 from training.fingerprint import Fingerprint
 from training.intake_settings import IntakeSettings
@@ -35,6 +36,11 @@ class PhotoVerdict:
     glasses: bool | None = None
     thumbnail: Image.Image | None = field(default=None, repr=False)
 
+    @property
+    def name(self) -> str:
+        """The file's, as it can be written down."""
+        return shown(self.file)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; of the face its box, size and pose only."""
         face = self.face and {
@@ -45,7 +51,7 @@ class PhotoVerdict:
             "roll": round(self.face.roll, 1),
         }
         return {
-            "file": self.file.name,
+            "file": self.name,
             "verdict": self.verdict,
             "code": self.code,
             "reason": self.reason,
@@ -78,6 +84,9 @@ class Examined:
 
 def examine(path: Path, settings: IntakeSettings, finder: FaceFinder, embedder: FaceEmbedder) -> Examined:
     """Judges one file by itself. Raises nothing for whatever the file holds."""
+    if shown(path) != path.name:  # what is prepared from it could not say what it was prepared from
+        reason, remedy = "the file's name is not text (UTF-8)", "Rename it, such as to selfie-1.jpg"
+        return Examined(PhotoVerdict(path, "rejected", "unreadable-name", reason, remedy))
     try:
         photo = load_photo(path)
     except PhotoError as error:

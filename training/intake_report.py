@@ -20,7 +20,7 @@ def print_report(report: Report, console: Console) -> None:
     for photo in report.photos:
         style = _STYLES[photo.verdict]
         verdict = f"[{style}]{photo.verdict}[/{style}]"
-        table.add_row(escape(photo.file.name), verdict, escape(photo.reason), escape(photo.remedy))
+        table.add_row(escape(photo.name), verdict, escape(photo.reason), escape(photo.remedy))
     if report.photos:
         console.print(table)
     for finding in report.findings:
@@ -33,7 +33,7 @@ def print_report(report: Report, console: Console) -> None:
 def contact_sheet(report: Report, columns: int = 5, size: int = 240) -> Image.Image:
     """All photographs, framed green, amber or red, the reason below each. Raises ValueError when there are none."""
     pictures = [_framed(photo, size) for photo in report.photos]
-    captions = [f"{photo.file.name}\n{photo.reason or 'good'}" for photo in report.photos]
+    captions = [f"{photo.name}\n{photo.reason or 'good'}" for photo in report.photos]
     return tile(pictures, captions, columns, size)
 
 

@@ -125,3 +125,14 @@ def test_adapters_by_name_and_newest(ana: Person, tmp_path: Path) -> None:
     (ana.adapters / "link").symlink_to(tmp_path)
     with pytest.raises(LikenessError, match="is a link"):
         ana.adapter("link")
+
+
+def test_photographs_whose_names_are_not_text_are_renamed_as_they_are_copied(tmp_path: Path) -> None:
+    """As a camera or an older system wrote them; nobody's photograph is overwritten by another's."""
+    names = [b"Jos\xe9.jpg", b"Jos\xe8.jpg", b"Jos_.jpg", "José.jpg".encode(), b"a.jpg"]
+    photos = [tmp_path / os.fsdecode(name) for name in names]
+    for number, photo in enumerate(photos):
+        photo.write_bytes(bytes([number]))
+    person = Person.create(tmp_path / "ana", AGREED, iter(photos))
+    found = {path.name: path.read_bytes()[0] for path in person.selfie_files()}
+    assert found == {"Jos_-2.jpg": 0, "Jos_-3.jpg": 1, "Jos_.jpg": 2, "José.jpg": 3, "a.jpg": 4}

@@ -1,6 +1,7 @@
 """`likeness check` and `likeness prepare` as a person and a script meet them."""
 
 import json
+import os
 import shutil
 from datetime import date
 
@@ -50,3 +51,16 @@ def test_prepare_says_what_it_made(person):
     result = RUN.invoke(APP, ["prepare", str(person.folder), "--resolution", "32"])
     assert result.exit_code == 0, result.output
     assert "of 5 photographs, 1 of them held out" in result.output
+
+
+def test_a_file_whose_name_is_not_text_is_a_finding_of_its_own(person):
+    (person.selfies / os.fsdecode(b"Jos\xe9.jpg")).write_bytes(photos.selfies(photos.people()[0])[5].read_bytes())
+    result = RUN.invoke(APP, ["check", str(person.folder), "--json"])
+    assert result.exit_code == 0, result.output
+    (found,) = [photo for photo in json.loads(result.stdout)["photos"] if photo["code"] == "unreadable-name"]
+    assert found["file"] == "Jos\ufffd.jpg" and found["verdict"] == "rejected" and "Rename" in found["remedy"]
+    assert json.loads((person.prepared / "intake.json").read_text())["accepted"] == 5
+    result = RUN.invoke(APP, ["check", str(person.folder)])
+    assert result.exit_code == 0 and "Jos\ufffd.jpg" in result.output
+    result = RUN.invoke(APP, ["prepare", str(person.folder), "--resolution", "32"])
+    assert result.exit_code == 0 and "of 5 photographs" in result.output
