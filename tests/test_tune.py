@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from inference.labels import cohort_labels, stratified
 from inference.scorecard import Scorecard
-from likeness import cli, tune
+from likeness import cli, files, tune
 from likeness import person as person_module
 from likeness.adapter_file import read_info
 from likeness.cohort import cohort_names, cohort_person
@@ -68,13 +68,13 @@ def test_a_person_of_the_cohort_is_a_folder_with_consent(tmp_path: Path) -> None
 
 def test_a_person_of_the_cohort_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped in the middle it is completed the next time; made by two processes at once it is the same person."""
-    folder, write, written = tmp_path / cohort_names()[0], person_module.write_bytes, []
+    folder, written = tmp_path / cohort_names()[0], []
 
     def interrupted(path: Path, data: bytes) -> None:
         written.append(path)
         if len(written) == 7:
             raise KeyboardInterrupt
-        write(path, data)
+        files.write_bytes(path, data)
 
     with monkeypatch.context() as patch:
         patch.setattr(person_module, "write_bytes", interrupted)
@@ -118,7 +118,12 @@ def test_tune_writes_the_best_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "sweep.yaml").write_text("variants: [{name: as it is}]\ngrid: {lora.alpha: [2, 3]}\n")
     asked = fake_scores(monkeypatch)
     trackers: list[list[str]] = []
-    monkeypatch.setattr(sweep, "train", lambda given: trackers.append(given.tracking.trackers) or train(given))
+
+    def trained(given: TrainConfig) -> Path:
+        trackers.append([*given.tracking.trackers])
+        return train(given)
+
+    monkeypatch.setattr(sweep, "train", trained)
     command = ["tune", "--person", str(person.folder), "--sweep", str(tmp_path / "sweep.yaml"), "--out", str(out)]
     recipe = ["selection.enabled=false", "accept_license=true", "tracking.trackers=[tensorboard]", *QUICK]
     result = CliRunner().invoke(cli.app, [*command, f"base={base}", *recipe])

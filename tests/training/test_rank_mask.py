@@ -80,7 +80,8 @@ def test_layers_that_see_many_rows_of_a_sample_mask_them_all(tmp_path: Path, nam
 def test_rows_that_cannot_be_told_apart_are_refused(tmp_path: Path, person: Person) -> None:
     """Z-Image embeds all prompts' tokens end to end. Of a single sample all are its own."""
     base = tiny_families.make("z-image", tmp_path / "base")
-    wanted = {"data": {"resolution": 32}, "lora": {"rank": 2, "targets": "all"}, "objective": {"least_rank": 0.5}}
+    wanted: dict[str, Any] = {"data": {"resolution": 32}, "lora": {"rank": 2, "targets": "all"}}
+    wanted["objective"] = {"least_rank": 0.5}
     with pytest.raises(LikenessError, match="end to end.*attention"):
         train(config(base, person, steps=1, **wanted))
     assert not list((person.runs / "run").rglob("*.safetensors"))

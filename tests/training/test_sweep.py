@@ -78,7 +78,12 @@ def test_another_base_at_the_same_place_has_other_keys(
     """It is read once, however many cells there are."""
     mine, read = tmp_path / "mine", []
     shutil.copytree(v_base, mine)
-    monkeypatch.setattr(sweeping, "fingerprint", lambda *given: read.append(given) or fingerprint(*given))
+
+    def noted(*given: Any) -> str:
+        read.append(given)
+        return fingerprint(*given)
+
+    monkeypatch.setattr(sweeping, "fingerprint", noted)
 
     def keys() -> list[str]:
         return [cell.key for cell in cells(TWO, base(mine), [person], 2, "")]
