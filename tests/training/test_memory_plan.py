@@ -125,8 +125,7 @@ def test_a_step_is_planned_with_as_many_rows_as_go_through_the_denoiser_at_once(
     for base in known_bases():
         plan, config = needs()[base.name], TrainConfig.load(resources.configs() / base.recipe, ["person=nobody"])
         assert (plan.pictures, plan.prior) == (config.batch_size, config.prior_slots)
-        for slots in (config.batch_size, config.prior_slots):
-            check_split(slots, "batch_size", 1, plan.rounds)
+        check_split(config.model_copy(update={"gradient_accumulation": plan.rounds}), 1)
         assert plan.drawn == (RenderRequest().batch if base.family_class.draws_batches else 1)
 
 
