@@ -7,6 +7,7 @@ ever inferred from a face. People are the units, not pictures: every interval an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def audit(
     files.write_json(record, report)
     files.write_text(sheet, html)
     for written in (record, sheet):
-        written.chmod(
-            0o600
-        )  # pictures of people, and their numbers by name, outside their folders that nobody else may enter
+        # Pictures of people, and their numbers by name, outside their folders that nobody else may enter.
+        with suppress(OSError):  # some disks know no owners
+            written.chmod(0o600)
     return report, sheet
 
 
@@ -86,7 +87,7 @@ def render_missing(people: Sequence[Person], adapter: str | None, count: int, ac
             chosen = person.adapter(adapter)
         except LikenessError:
             continue  # the audit names who is left out, and why
-        if not load_renders(person, chosen):
+        if not any(index.complete for _, index in load_renders(person, chosen)):
             info = read_info(chosen)
             renderer = Renderer(info.base if info else "pocket", chosen, accept_license=accept_license)
             render(person, RenderRequest(count=count), renderer, chosen)

@@ -58,7 +58,7 @@ def render(
     eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1; as the base likes it.")] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
     variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that the family names.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that takes the adapter.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
     accept_license: LicenceOption = False,

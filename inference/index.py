@@ -54,6 +54,11 @@ class Index:
         return (*self.headshots, *self.not_kept)
 
     @property
+    def complete(self) -> bool:
+        """Whether there are as many as were asked for: a render that was killed has fewer."""
+        return len(self.headshots) >= self.asked
+
+    @property
     def passed(self) -> int:
         """How many candidates passed the gates as they were set."""
         return sum(candidate.passes for candidate in self.candidates)

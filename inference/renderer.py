@@ -246,15 +246,18 @@ def initial_latents(seed: int, shape: tuple[int, int, int]) -> Tensor:
 def checked_device(name: str) -> str:
     """The name itself. Raises LikenessError, before a large base is loaded, for a device that is not here."""
     here = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    other = torch.accelerator.current_accelerator(check_available=True)
+    if other is not None and other.type not in here:
+        here[other.type] = torch.accelerator.device_count()
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
     if device is None or (device.index or 0) >= here.get(device.type, 0):
-        found = ", ".join(kind for kind, count in here.items() if count)
-        raise LikenessError(
-            f"there is no device {name!r} here", f"There are: {found}. The best is taken if none is named"
+        remedy = (
+            f"There are: {', '.join(kind for kind, count in here.items() if count)}. The best is taken if none is named"
         )
+        raise LikenessError(f"there is no device {name!r} here", remedy)
     return name
 
 

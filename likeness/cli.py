@@ -125,7 +125,7 @@ def main() -> None:
     """
     for ending in (signal.SIGTERM, signal.SIGHUP):  # a cluster that takes the machine away, a terminal that is closed
         if signal.getsignal(ending) == signal.SIG_DFL:  # not under nohup
-            signal.signal(ending, signal.default_int_handler)
+            signal.signal(ending, _end)
     if os.environ.get("LIKENESS_DEBUG"):
         app()
     try:
@@ -140,6 +140,13 @@ def main() -> None:
         what = " ".join(str(error).split())[:300] or "no message"
         _complain(f"{type(error).__name__}: {what}. This is a fault of Likeness: LIKENESS_DEBUG=1 shows where")
         sys.exit(1)
+
+
+def _end(number: int, frame: object) -> None:
+    """As Ctrl-C does. Launchers repeat themselves, and what is drawn is to be put in order in peace."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _complain(message: str) -> None:

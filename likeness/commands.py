@@ -59,8 +59,8 @@ def tune(
     )
     try:
         chosen = tuning.tune(wanted, Console())
-    except tuning.Interrupted as stop:
-        typer.echo(f"stopped and saved at step {stop.step}; the same command goes on from there", err=True)
+    except (tuning.Interrupted, KeyboardInterrupt) as stop:
+        typer.echo("stopped and saved; the same command goes on from there", err=True)
         raise typer.Exit(tuning.EXIT_INTERRUPTED) from stop
     typer.echo((out / "tune.md").read_text(encoding="utf-8"))
     typer.echo(f"The best of them is {chosen!r}: {out / 'best.yaml'}")
@@ -82,7 +82,7 @@ def bases(as_json: Annotated[bool, typer.Option("--json", help="Print everything
     notes = [
         "Memory is computed, not measured, at the base's own size: the least that bf16 takes, and in brackets with everything",
         "frozen in 4 bits (nf4). In training that is gradient checkpointing with a step's batch in as many rounds as it has",
-        "pictures (gradient_accumulation=4 in every recipe), in rendering one picture at once (--batch 1). As they are shipped,",
+        "pictures (with gradient_accumulation=4), in rendering one picture at once (--batch 1). As they are shipped,",
         "recipes and rendering take more: docs/memory.md has that, the other ways and sizes.",
         "* to be accepted: accept_license=true in training, --accept-license elsewhere.",
         pocket,

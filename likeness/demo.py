@@ -139,7 +139,7 @@ def _without_adapter(headshots: list[Path], judge: Judge, console: Console) -> l
 def _reports(person: Person, adapter: Path) -> tuple[AdapterInfo, set[str]]:
     """What the adapter says of itself, and the names of the selfies that it was neither trained on nor chosen by."""
     info = read_info(adapter)
-    if info is None or not info.reporting:
+    if info is None or not info.trained or not info.reporting:
         raise LikenessError(
             "this adapter does not say what it was not trained on", "Remove it and run the demo again", adapter
         )

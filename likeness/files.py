@@ -158,7 +158,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Removes what killed processes left of things that they were writing into ``folder``: of ``name``, or of any, in folders inside too.
 
-    Nobody else may be writing there. Of a name too long to be told from others by its leftovers nothing is removed.
+    Nobody else may be writing there. Of a name too long to be told from others by its leftovers nothing is removed. What was set
+    aside for something new (.old) is whole, and stays.
     """
     found = folder.rglob("*.tmp") if name is None else folder.glob(f".{name}.*.tmp")
     for path in list(found):
@@ -171,7 +172,7 @@ def _take_the_place_of(path: Path, temporary: Path) -> None:
     if not os.path.lexists(path):
         os.rename(temporary, path)
         return
-    old = _temporary(path)
+    old = _temporary(path).with_suffix(".old")
     os.rename(path, old)
     try:
         os.rename(temporary, path)

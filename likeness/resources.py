@@ -41,7 +41,10 @@ def config(path: Path) -> Path:
 
 def without_path(base: str) -> str:
     """What a base is called where others may read it: of a folder or file its name, for a path tells where somebody keeps theirs."""
-    return Path(base).name if Path(base).exists() else base
+    if base == "pocket" or (_HUB_ID.fullmatch(base) and not Path(base).exists()):
+        return base
+    # Nobody's own base is the packaged one, whatever its folder is called.
+    return Path(base).name if Path(base).name != "pocket" else "./pocket"
 
 
 def base(name_or_path: str) -> str:

@@ -41,7 +41,8 @@ class Settings(pydantic.BaseModel):
         except pydantic.ValidationError as error:
             for fault in error.errors():
                 key = ".".join(map(str, fault["loc"]))
-                if fault["type"] == "string_type" and key in told and isinstance(fault["input"], int | float | date):
+                numeric = isinstance(fault["input"], int | float | date)
+                if fault["type"] in ("string_type", "path_type") and key in told and numeric:
                     _put(values, key, told[key].strip())
 
     @classmethod
@@ -69,6 +70,8 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise LikenessError("holds no settings", "Write one 'key: value' a line", path)
     for key in [key for key in values if isinstance(key, str) and "." in key]:  # as an override is written
+        if _has(values, key):
+            raise LikenessError(f"sets {key} twice", "Leave one out", path)
         _put(values, key, values.pop(key))
     return values
 
@@ -93,6 +96,15 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
     for key, value in overrides.items():
         _put(changed, key, value)
     return changed
+
+
+def _has(values: Mapping[str, Any], key: str) -> bool:
+    inner: Any = values
+    for part in key.split("."):
+        if not isinstance(inner, dict) or part not in inner:
+            return False
+        inner = inner[part]
+    return True
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

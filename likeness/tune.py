@@ -21,7 +21,7 @@ from likeness.adapter_file import read_info
 from likeness.cohort import cohort_names, cohort_person
 from likeness.errors import LikenessError
 from likeness.person import Person
-from training.config import TrainConfig
+from training.config import TrainConfig, usual_recipe
 from training.prepare import load_portraits
 from training.selection import split_held_out
 from training.signals import EXIT_INTERRUPTED, Interrupted
@@ -103,7 +103,7 @@ def cohort_sample(count: int, into: Path) -> list[Person]:
 
 def base_values(config: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration that variants change, as plain values."""
-    settings = TrainConfig.load(config, ["person=nobody", *overrides])
+    settings = TrainConfig.load(config or usual_recipe(overrides), ["person=nobody", *overrides])
     return settings.model_dump(mode="json", exclude={"person", "name"})
 
 

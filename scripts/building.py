@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 
 from likeness import files
+
+_PATIENCE = timedelta(hours=2)
+"""For the processes that wait while the main one encodes."""
 
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
@@ -27,7 +31,11 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
 def begin(work: Path, mixed_precision: str, seed: int) -> Accelerator:
     """Makes `work`, seeds torch, and returns the accelerator of this process."""
     # Without being told, accelerate takes processes that torchrun started on CPUs for so many lone ones.
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available(), mixed_precision=mixed_precision)
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=mixed_precision,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     return accelerator

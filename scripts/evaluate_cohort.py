@@ -96,7 +96,7 @@ def _one(person: Person, card: Scorecard, options: argparse.Namespace) -> dict[s
     seconds = time.monotonic() - started
     info = read_info(kept)
     assert info is not None, "an adapter that was trained a moment ago says what it is"
-    if not load_renders(person, kept):
+    if not any(index.complete for _, index in load_renders(person, kept)):
         renderer = Renderer(config.base, kept, accept_license=config.accept_license)
         render(person, RenderRequest(count=options.headshots, recogniser=options.selects), renderer, kept)
     values = {(SELECTED if info.selection else LAST).name: card.measure(person, kept, info.reporting)}

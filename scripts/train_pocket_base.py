@@ -31,26 +31,27 @@ from scripts.pocket_base.settings import BaseSettings
 
 def train_vae(
     settings: BaseSettings, shots: list[Shot], pixels: torch.Tensor, work: Path, accelerator: Accelerator
-) -> AutoencoderKL:
-    """The autoencoder in `work`, trained by all processes together if it is not there yet."""
-    folder = work / "vae"
-    if _lacks(folder, accelerator):
-        trained = vae.train(settings, shots, pixels, work, accelerator)
-        if accelerator.is_main_process:
-            with files.new_folder(folder) as new:
-                trained.save_pretrained(new)
-        accelerator.wait_for_everyone()
-    return AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32).to(accelerator.device).eval()
+) -> None:
+    """Makes the autoencoder in `work`, all processes together."""
+    trained = vae.train(settings, shots, pixels, work, accelerator)
+    if accelerator.is_main_process:
+        with files.new_folder(work / "vae") as new:
+            trained.save_pretrained(new)
+    accelerator.wait_for_everyone()
 
 
 def latents_of(settings: BaseSettings, people: list[Path], work: Path, accelerator: Accelerator) -> dict:
     """{"latents": unscaled (N, C, h, w) float16, "captions": [N], "scaling_factor"} of all views, made once."""
     kept = work / "latents.pt"
     if _lacks(kept, accelerator):
-        shots = pictures.find_shots(people)
-        pixels = pictures.read_pixels(shots)
-        model = train_vae(settings, shots, pixels, work, accelerator)
+        lacks_vae = _lacks(work / "vae", accelerator)
+        if lacks_vae or accelerator.is_main_process:  # gigabytes, which the others need for the autoencoder alone
+            shots = pictures.find_shots(people)
+            pixels = pictures.read_pixels(shots)
+        if lacks_vae:
+            train_vae(settings, shots, pixels, work, accelerator)
         if accelerator.is_main_process:
+            model = AutoencoderKL.from_pretrained(work / "vae", torch_dtype=torch.float32).to(accelerator.device).eval()
             made, captions = denoiser.encode_views(model, shots, pixels, settings, accelerator.device)
             part = kept.with_suffix(".tmp")
             torch.save({"latents": made, "captions": captions, "scaling_factor": model.config.scaling_factor}, part)

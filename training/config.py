@@ -152,12 +152,12 @@ class TrainConfig(Settings):
 
 
 def usual_recipe(overrides: Sequence[str]) -> Path | None:
-    """The packaged recipe of the base that overrides name, by name or Hub id ("pocket" where they name none); None of an unknown one."""
-    named = [value.strip() for key, _, value in (one.partition("=") for one in overrides) if key.strip() == "base"]
+    """The packaged recipe of the base that overrides name ("pocket" where they name none); None of one that is not known."""
+    named = [
+        value.strip(" '\"") for key, _, value in (one.partition("=") for one in overrides) if key.strip() == "base"
+    ]
     base = named[-1] if named else "pocket"
-    recipes = {name: known.recipe for known in known_bases() for name in (known.name, known.hub)} | {
-        "pocket": "pocket.yaml"
-    }
+    recipes = {known.hub: known.recipe for known in known_bases()} | {"pocket": "pocket.yaml"}
     return resources.configs() / recipes[base] if base in recipes else None
 
 

@@ -62,7 +62,9 @@ def find_start(config: TrainConfig, person: Person) -> Start:
     info = read_info(adapter) if (adapter / INFO_FILE).is_file() else None
     # A run that chose to end early says for how many steps that was all.
     ended = state.get("ended", state["step"])
-    return Start(path, finished=info is not None and info.steps == config.steps == ended)
+    # An adapter that does not say what it was trained on was written by an earlier version: the last checkpoint writes it again.
+    whole = info is not None and bool(info.trained) and info.steps == config.steps == ended
+    return Start(path, finished=whole)
 
 
 def check_sameness(state: dict[str, Any], data_digest: str, base_sha256: str, folder: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import socket
 import stat
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,17 @@ def test_an_address_in_a_picture_is_not_opened(tmp_path: Path, suffix: str, monk
         with pytest.raises(TimeoutError):
             server.accept()
     assert verdict.state == "unsigned" and "not opened" in verdict.problems[0]
+
+
+def test_a_stranger_s_picture_is_not_decoded(tmp_path: Path) -> None:
+    """30,000 x 30,000 pixels in a hundred bytes."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "PNG")
+    data = bytearray(buffer.getvalue())
+    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    (tmp_path / "huge.png").write_bytes(data)
+    assert credentials.verify(tmp_path / "huge.png", tmp_path).state == "unsigned"
 
 
 def test_a_picture_that_was_renamed_is_read_as_what_it_is(signer: Signer, tmp_path: Path) -> None:

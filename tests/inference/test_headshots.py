@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -217,6 +218,15 @@ def test_an_audit_draws_only_for_who_has_none(
     for _ in range(2):  # a second time the judge would have nothing more to tell
         audit.render_missing([cy, ben, person], "first", 2)
     assert not cy.headshots.exists()
+    (folder,) = person.headshots.iterdir()
+    whole = read_index(folder / "headshots.json")
+    replace(whole, headshots=whole.headshots[:1]).write(folder)  # killed after the first
+    judged(monkeypatch, 0.4, 0.5)
+    audit.render_missing([person], "first", 2)
+    again = [read_index(one / "headshots.json") for one in sorted(person.headshots.iterdir())]
+    assert [one.complete for one in again] == [False, True]
+    shutil.rmtree(sorted(person.headshots.iterdir())[1])
+    whole.write(folder)
     (folder,) = person.headshots.iterdir()
     assert len(read_index(folder / "headshots.json").headshots) == 2
 

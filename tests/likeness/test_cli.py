@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,15 @@ from likeness.errors import LikenessError
 from likeness.person import Person
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """What the command sets is its own process's matter, which here is the tests'."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -121,12 +130,7 @@ def test_a_command_that_is_told_to_end_ends_as_by_ctrl_c(
 
     monkeypatch.delenv("LIKENESS_DEBUG", raising=False)
     monkeypatch.setattr(cli, "app", app)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        assert run(monkeypatch) == 130
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    assert run(monkeypatch) == 130
 
 
 @pytest.mark.parametrize(

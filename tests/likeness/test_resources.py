@@ -29,8 +29,10 @@ def test_a_packaged_configuration_is_found_from_anywhere(tmp_path: Path, monkeyp
 
 def test_what_a_base_is_called_tells_no_path(tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").touch()
-    assert resources.without_path(str(tmp_path / "mine.safetensors")) == "mine.safetensors"
-    assert resources.without_path("org/name") == "org/name"
+    for path in (tmp_path / "mine.safetensors", tmp_path / "moved" / "mine.safetensors", Path("~/mine.safetensors")):
+        assert resources.without_path(str(path)) == "mine.safetensors"
+    assert resources.without_path("org/name") == "org/name" and resources.without_path("pocket") == "pocket"
+    assert resources.without_path(str(tmp_path / "pocket")) == "./pocket"  # which the packaged one is not
 
 
 def test_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

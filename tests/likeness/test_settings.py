@@ -63,6 +63,7 @@ def test_what_is_told_for_a_text_stays_a_text(tmp_path: Path) -> None:
     """YAML takes 2024 for a number, and an abbreviated commit such as 12345e7 too."""
     for text in ("2024", "007", "12345e7", "1.50", "2026-11-23", "true"):
         assert Config.load(None, ["person=p", f"trigger={text}"]).trigger == text
+    assert Config.load(None, ["person=2024"]).person == Path("2024")
     assert "trigger is [1]" in fails(tmp_path, "person: p", "trigger=[1]")
 
 
@@ -71,6 +72,7 @@ def test_a_file_may_write_keys_as_overrides_are_written(tmp_path: Path) -> None:
     path.write_text("person: p\noptim: {name: prodigy}\noptim.lr: 1e-5\nobjective.noise_offset: 0.1\n")
     config = Config.load(path)
     assert (config.optim.name, config.optim.lr, config.objective) == ("prodigy", 1e-5, Objective(noise_offset=0.1))
+    assert "sets optim.lr twice" in fails(tmp_path, "person: p\noptim: {lr: 1e-5}\noptim.lr: 1e-4")
 
 
 def test_settings_are_frozen() -> None:

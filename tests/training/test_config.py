@@ -76,6 +76,7 @@ def test_how_many_prior_samples_a_step_has() -> None:
 def test_without_a_file_the_base_s_own_recipe_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual_recipe([]) == usual_recipe(["steps=3", "base=pocket"]) == configs() / "pocket.yaml"
     assert usual_recipe(["base=stabilityai/stable-diffusion-xl-base-1.0"]) == configs() / "sdxl.yaml"
+    assert usual_recipe(["base='pocket'"]) == configs() / "pocket.yaml"
     assert usual_recipe([f"base={tmp_path}"]) is None
     monkeypatch.chdir(tmp_path)
     shown = [

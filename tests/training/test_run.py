@@ -142,6 +142,16 @@ def test_a_lost_adapter_is_written_again_from_the_last_checkpoint(v_base: Path, 
     assert (train(config(v_base, person)) / WEIGHTS).read_bytes() == whole
 
 
+def test_an_adapter_that_does_not_say_what_it_was_trained_on_is_written_again(v_base: Path, person: Person) -> None:
+    """As those of an earlier version: by it held-out selfies could not report, and "train again" has to help."""
+    adapter = train(config(v_base, person))
+    info = read_info(adapter)
+    assert info is not None and info.trained and set(info.trained).isdisjoint(info.held_out)
+    files.write_json(adapter / "adapter.json", info.model_copy(update={"trained": []}).model_dump(mode="json"))
+    again = read_info(train(config(v_base, person)))
+    assert again is not None and again.trained == info.trained
+
+
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int, number: int = signal.SIGTERM) -> None:
     log = Loop._log
 
