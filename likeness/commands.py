@@ -30,7 +30,7 @@ def tune(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="The recipe to begin from; configs/pocket.yaml.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The recipe to begin from; the base's own.")] = None,
     sweep: Annotated[Path | None, typer.Option(help="What to try (YAML); configs/sweeps/small.yaml.")] = None,
     person: Annotated[list[Path] | None, typer.Option(help="A person's folder; may be given several times.")] = None,
     cohort: Annotated[int, typer.Option(min=1, help="People of the bundled cohort, where no person is given.")] = 3,
