@@ -50,7 +50,7 @@ def tune(
 
     wanted = tuning.Comparison(
         sweep=tuning.Sweep.load(sweep or resources.configs() / "sweeps" / "small.yaml"),
-        base=tuning.base_values(config or resources.configs() / "pocket.yaml", overrides or []),
+        base=tuning.base_values(config, overrides or []),
         people=[Person.open(path) for path in person] if person else tuning.cohort_sample(cohort, out / "people"),
         scores=tuning.ScorecardSettings(count=count),
         judges="choosing",

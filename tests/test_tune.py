@@ -37,6 +37,15 @@ QUICK = [
 ]
 
 
+def test_a_sweep_begins_from_the_recipe_of_its_base() -> None:
+    recipes = [
+        tune.base_values(None, base)["lora"]["rank"] for base in ([], ["base=stabilityai/stable-diffusion-xl-base-1.0"])
+    ]
+    assert recipes == [
+        TrainConfig.load(configs() / name, ["person=p"]).lora.rank for name in ("pocket.yaml", "sdxl.yaml")
+    ]
+
+
 @pytest.mark.parametrize(("name", "least"), [("small", 5), ("ablations", 14)])
 def test_the_bundled_sweeps_fit_the_recipes(name: str, least: int, tmp_path: Path) -> None:
     person = make_person(tmp_path / "people" / "zebulon")
