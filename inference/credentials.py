@@ -19,7 +19,7 @@ from likeness import __version__, files
 from likeness.errors import LikenessError
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-_BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+_BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 VALID_FOR = timedelta(days=3650)
 
 State = Literal["trusted", "valid", "invalid", "unsigned"]
@@ -124,6 +124,8 @@ def credentials_folder() -> Path:
 
 def _mime_type(picture: bytes) -> str | None:
     """By its first bytes: a picture may have been renamed, and a stranger's is not to be decoded."""
+    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
+        return "image/webp"
     return next((kind for beginning, kind in _BEGINNINGS.items() if picture.startswith(beginning)), None)
 
 

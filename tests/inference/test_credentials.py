@@ -120,7 +120,7 @@ def test_a_picture_that_was_renamed_is_read_as_what_it_is(signer: Signer, tmp_pa
 def test_faults_are_one_clear_line(signer: Signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LikenessError, match="cannot be read"):
         credentials.verify(tmp_path / "nothing.png")
-    for name, content in (("a.txt", "a"), ("a.png", "a"), ("empty.jpg", "")):
+    for name, content in (("a.txt", "a"), ("a.png", "a"), ("empty.jpg", ""), ("sound.webp", "RIFF    WAVE")):
         (tmp_path / name).write_text(content)
         with pytest.raises(LikenessError, match="not a picture"):
             credentials.verify(tmp_path / name)
