@@ -21,6 +21,7 @@ GATE_HELP = (
     "copying, setting, likeness."
 )
 QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8."
+FACE_HELP = "Draw the face again, closer, from this share of the noise, 0 (do not) to below 1; as the base likes it."
 RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
 VARIANT_HELP = "A distilled relative of the base, in its place or beneath the adapter: a name, folder, Hub id or file (docs/rendering.md)."
 
@@ -56,6 +57,7 @@ def render(
     guidance_from: Annotated[str | None, typer.Option(help="words, or base: away from it without the adapter.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
     eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1; as the base likes it.")] = None,
+    face_strength: Annotated[float | None, typer.Option(help=FACE_HELP)] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
     variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that takes the adapter.")] = False,
@@ -80,7 +82,8 @@ def render(
         "style": style, "choices": _choices(light, background, outfit, framing, expression, pose), "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
         "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses, "size": size, "format": format, "batch": batch,
-        "sampling": _guidance(guidance, guidance_from) | {"steps": steps, "scheduler": scheduler, "eta": eta, **_sides(shape)},
+        "sampling": _guidance(guidance, guidance_from) | {"steps": steps, "scheduler": scheduler, "eta": eta,
+                     "face_strength": face_strength, **_sides(shape)},
     }  # fmt: skip
     which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
     _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))

@@ -142,7 +142,7 @@ def _candidates(
     while missing := _missing(request, done):
         first = request.seed + len(done)
         seeds = range(first, first + min(missing, request.batch))
-        jobs = [RenderJob(prompt.positive, prompt.negative, seed) for seed in seeds]
+        jobs = [RenderJob(prompt.positive, prompt.negative, seed, prompt.closer) for seed in seeds]
         yield from zip(renderer.stream(jobs, request.sampling, request.batch), seeds, strict=True)
 
 
@@ -186,6 +186,7 @@ class _Writer:
             "seed": seed,
             "prompt": self.prompt.positive,
             "negative_prompt": self.prompt.negative,
+            "face_prompt": self.prompt.closer if self.origin["sampling"]["face_strength"] else None,
             "style": self.style.name,
             "turned_grey": self.style.monochrome,
             "slots": self.prompt.slots,

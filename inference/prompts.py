@@ -9,14 +9,21 @@ from inference.styles import SLOTS, SUBJECT, SlotName, Style
 from likeness.errors import LikenessError
 from likeness.faces.following import with_glasses
 
+_CLOSE_UP = "close-up"
+"""As captions call a portrait of that framing."""
+
 
 @dataclass(frozen=True)
 class Prompt:
-    """What to draw, what to keep away from, and the words that stand in each slot."""
+    """What to draw, what to keep away from, and the words that stand in each slot.
+
+    closer: what to draw where the face fills the picture: `positive` with that framing, if the style frames at all.
+    """
 
     positive: str
     negative: str
     slots: dict[str, str]
+    closer: str = ""
 
 
 def compose(style: Style, choices: Mapping[SlotName, str], subject: str, glasses: bool = False) -> Prompt:
@@ -31,8 +38,14 @@ def compose(style: Style, choices: Mapping[SlotName, str], subject: str, glasses
     slots: dict[str, str] = {}
     for name, slot in style.slots.items():
         slots[name] = " ".join(choices.get(name, slot.default).split())
+    closer = slots | {"framing": _CLOSE_UP}
+    return Prompt(
+        _filled(style, subject, slots, glasses), style.negative, slots, _filled(style, subject, closer, glasses)
+    )
+
+
+def _filled(style: Style, subject: str, slots: Mapping[str, str], glasses: bool) -> str:
     filled = style.prompt.format(**{SUBJECT: subject, **slots})
     # An empty slot leaves a comma without words behind.
     phrases = [phrase.strip() for phrase in filled.split(",")]
-    positive = with_glasses(", ".join(phrase for phrase in phrases if phrase), glasses)
-    return Prompt(positive, style.negative, slots)
+    return with_glasses(", ".join(phrase for phrase in phrases if phrase), glasses)

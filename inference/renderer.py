@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from inference.face_pass import FacePass
 from likeness import licences
 from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
@@ -52,6 +54,7 @@ class Sampling(Settings):
     scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing"] | None = None
     """Only deterministic ones, but for what `eta` adds: the seed is all the chance there is."""
     eta: float | None = Field(None, ge=0, lt=1)
+    face_strength: float | None = Field(None, ge=0, lt=1)
     width: int | None = Field(None, ge=8)
     height: int | None = Field(None, ge=8)
     """Pixels as drawn, before finishing. None: the base's resolution."""
@@ -65,11 +68,12 @@ class Sampling(Settings):
 
 @dataclass(frozen=True)
 class RenderJob:
-    """One picture."""
+    """One picture. closer: the prompt of its face pass; empty where that is the same."""
 
     prompt: str
     negative: str
     seed: int
+    closer: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,8 @@ class Renderer:
 
     def _recipe(self) -> Recipe:
         own = self.variant.over(self.family.recipe) if self.variant else self.family.recipe
-        return own if self._leaves_base else own.model_copy(update={"guidance_from": "words"})
+        own = own if self._leaves_base else own.model_copy(update={"guidance_from": "words"})
+        return own if self.info else own.model_copy(update={"face_strength": 0.0})
 
     @property
     def _leaves_base(self) -> bool:
@@ -152,8 +157,9 @@ class Renderer:
     ) -> Iterator[Image.Image]:
         """The pictures as their batches are done. A job gives the same picture in any batch, within float rounding.
 
-        Raises LikenessError for a size that the base cannot draw, for eta with a scheduler that knows none, and for
-        guidance from the base where there is no adapter, or none that can be switched off.
+        A face pass makes them larger. Raises LikenessError for a size that the base cannot draw, for eta with a scheduler
+        that knows none, for guidance from the base where there is no adapter, or none that can be switched off, and for a
+        face pass on a family that has none.
         """
         sampling = sampling or Sampling()
         recipe = sampling.over(self.recipe)
@@ -163,6 +169,8 @@ class Renderer:
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self._set_scheduler(recipe.scheduler)
+        if recipe.face_strength:
+            _ = self._face_pass  # refused before anything is drawn
         count = max(1, batch) if self.family.draws_batches else 1
         for start in range(0, len(jobs), count):
             yield from self._batch(jobs[start : start + count], recipe, height, width)
@@ -177,8 +185,15 @@ class Renderer:
         arguments = self.family.pipeline_arguments(told, prompts, negatives, latents.to(self.device))
         arguments |= self.family.stirring(self.pipe.scheduler, recipe, [job.seed for job in jobs])
         with quiet(), away_from_base(self.family.denoiser, recipe) if from_base else nullcontext():
-            output = self.pipe(**arguments, **self._looked_at, height=height, width=width)
-        return list(output.images)
+            drawn = list(self.pipe(**arguments, **self._looked_at, height=height, width=width).images)
+            if not recipe.face_strength:
+                return drawn
+            closer, seeds = [job.closer or job.prompt for job in jobs], [job.seed for job in jobs]
+            return self._face_pass(drawn, closer, negatives, seeds, told, self.pipe.scheduler)
+
+    @cached_property
+    def _face_pass(self) -> FacePass:
+        return FacePass(self.family)
 
     def _set_scheduler(self, name: str) -> None:
         import diffusers

@@ -79,7 +79,7 @@ class Scorecard:
         for style in self._styles:
             prompt = compose(style, {}, info.subject, info.glasses)
             seeds = range(self.settings.seed, self.settings.seed + self.settings.count)
-            jobs += [RenderJob(prompt.positive, prompt.negative, seed) for seed in seeds]
+            jobs += [RenderJob(prompt.positive, prompt.negative, seed, prompt.closer) for seed in seeds]
         others = self._cohort(but=person.name)
         impostors = [examiner.reference.raw(vector) for vectors in others for vector in vectors]
         accepted_above = threshold(impostors, _FALSE_ACCEPTS).value

@@ -18,7 +18,10 @@ ALONE = "the adapter alone"
 def way_of(record: Mapping[str, Any]) -> str:
     """In words, what a headshot's record says it was drawn with beside its adapter."""
     photos, variant, weight = (record.get(name) for name in ("references_sha256", "variant", "adapter_weight"))
-    words = ["guided from the base"] if (record.get("sampling") or {}).get("guidance_from") == "base" else []
+    sampling = record.get("sampling") or {}
+    words = ["guided from the base"] if sampling.get("guidance_from") == "base" else []
+    if sampling.get("face_strength"):
+        words.append(f"face pass {sampling['face_strength']:g}")
     if photos:
         words.append(f"{len(photos)} reference photo{'s' if len(photos) > 1 else ''}")
     if variant:

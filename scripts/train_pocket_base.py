@@ -22,7 +22,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from likeness import files
-from likeness.families.base import RECIPE_FILE
+from likeness.families.recipe import RECIPE_FILE
 from scripts.building import begin, command_line, finish_base
 from scripts.pocket_base import denoiser, pictures, text, vae
 from scripts.pocket_base.pictures import Shot

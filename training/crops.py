@@ -8,19 +8,15 @@ import numpy as np
 from PIL import Image
 
 from likeness.faces import Face, FaceFinder
+from likeness.faces.framing import TOO_ALIKE, WIDTHS, Crop, corner
 from likeness.faces.mask import face_weight
 
-Crop = Literal["full", "shoulders", "close"]
 Shape = Literal["square", "portrait"]
 
 _HEIGHTS: dict[Shape, float] = {"square": 1.0, "portrait": 1.25}  # over the width; 4:5 is the print of 8 x 10 inches
 
-# Width of the portrait over the face's size, and where on its height, from the top, the middle of the face lies.
-WIDTHS: dict[Crop, float] = {"shoulders": 2.2, "close": 1.55}
-MIDDLE: dict[Crop, float] = {"full": 0.42, "shoulders": 0.42, "close": 0.47}
 _SMALLEST_FACE = 0.12  # of the portrait's width: a smaller one teaches the background
 _MOST_ENLARGED = 2.0
-_TOO_ALIKE = 1.15  # ratio of widths below which two portraits would be the same picture
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def frames(face: Face, width: int, height: int, resolution: int, shape: Shape = 
     for crop, ratio in WIDTHS.items():
         wanted = ratio * face.size
         wider = found[-1].width if found else math.inf
-        if wanted > largest or wider < _TOO_ALIKE * wanted or wanted * _MOST_ENLARGED < resolution:
+        if wanted > largest or wider < TOO_ALIKE * wanted or wanted * _MOST_ENLARGED < resolution:
             continue
         found.append(_placed(crop, wanted, taller, face, width, height))
     return found or [whole]
@@ -69,17 +65,14 @@ def _also(face: Face, largest: float, resolution: int) -> Crop | None:
     """The portrait that is not cut from a photograph taken closely, because all of it is nearly that already."""
     for crop, ratio in WIDTHS.items():
         apart = largest / (ratio * face.size)
-        if max(apart, 1 / apart) < _TOO_ALIKE and largest * _MOST_ENLARGED >= resolution:
+        if max(apart, 1 / apart) < TOO_ALIKE and largest * _MOST_ENLARGED >= resolution:
             return crop
     return None
 
 
 def _placed(crop: Crop, wide: float, taller: float, face: Face, width: int, height: int) -> Frame:
-    x, y = face.centre
     high = wide * taller
-    left = min(max(x - wide / 2, 0.0), width - wide)
-    top = min(max(y - high * MIDDLE[crop], 0.0), height - high)
-    return Frame(crop, left, top, wide, high)
+    return Frame(crop, *corner(crop, face, wide, high, width, height), wide, high)
 
 
 class Photograph:

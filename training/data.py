@@ -20,8 +20,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from likeness import randomness
+from likeness.faces.framing import Crop
 from likeness.settings import Settings
-from training.crops import Crop, Shape
+from training.crops import Shape
 from training.moved import MovedSettings
 from training.variety import PhotosBy
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from likeness.errors import LikenessError
+from likeness.faces.framing import Crop
 from likeness.person import Person
-from training.crops import Crop, Shape
+from training.crops import Shape
 from training.data import DataSettings
 from training.prepare import load_portraits, prepare
 from training.variety import choose_photos

@@ -7,13 +7,14 @@ import torch
 from likeness.errors import LikenessError
 from likeness.families import source
 from likeness.families.aura_flow import AuraFlow
-from likeness.families.base import Family, Recipe, TargetPreset
+from likeness.families.base import Family, TargetPreset
 from likeness.families.cogview4 import CogView4
 from likeness.families.flux2_klein import Flux2Klein
 from likeness.families.krea2 import Krea2
 from likeness.families.lumina2 import Lumina2
 from likeness.families.quantization import Quantization
 from likeness.families.qwen_image import QwenImage
+from likeness.families.recipe import Recipe
 from likeness.families.schedule import DiscreteSchedule, FlowSchedule, Schedule
 from likeness.families.source import fingerprint
 from likeness.families.stable_diffusion import StableDiffusion

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from likeness.errors import LikenessError
 from likeness.families.autoencoder import KLFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.recipe import Recipe
 
 TEXT_LENGTH = 256
 """Tokens that Pile-T5 reads, those that the tokenizer adds included."""

@@ -6,7 +6,6 @@ denoiser is called, which of its modules take LoRA. Finding a base on disk or on
 
 from __future__ import annotations
 
-import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,6 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from PIL import Image
-from pydantic import Field
 from torch import Tensor, nn
 
 from likeness import randomness
@@ -23,40 +21,12 @@ from likeness.errors import LikenessError
 from likeness.families import quantization, source
 from likeness.families.guidance import guided
 from likeness.families.quantization import Quantization
+from likeness.families.recipe import RECIPE_FILE, Recipe
 from likeness.families.schedule import DiscreteSchedule, Schedule
 from likeness.families.variant import Variant
-from likeness.gates import Gates
 from likeness.quiet import quiet
-from likeness.settings import Settings
 
 TargetPreset = Literal["attention", "attention-mlp", "all"]
-
-RECIPE_FILE = "recipe.json"
-
-
-class Recipe(Settings):
-    """How a base likes to be sampled. A base folder may bring its own as `recipe.json`; else the family's holds."""
-
-    steps: int = 30
-    guidance_scale: float = 6.0
-    """1 is none (Ho and Salimans 2022, arXiv 2207.12598), also where the stock pipeline calls that 0."""
-    guidance_from: Literal["words", "base"] = "words"
-    """What it leads away from: the negative words, or what the base draws of the same words without the adapter (`guidance.py`).
-
-    Where there is no adapter that can be switched off, from words.
-    """
-    guidance_rescale: float = 0.0
-    """Lin et al. 2023, arXiv 2305.08891: keeps guidance from over-exposing, above all with zero terminal SNR."""
-    eta: float = Field(0.0, ge=0, lt=1)
-    """Noise that DDIM puts back at every step: 0 is none, 1 as much as DDPM (Song et al. 2021, arXiv 2010.02502, equation 16).
-
-    With some, a base can take back what it began wrongly. Not 1: with zero terminal SNR the first step would be no number.
-    """
-    negative: bool = True
-    """Whether the base knows what to make of a negative prompt; else guidance is away from the empty one."""
-    scheduler: str = "base"
-    gates: Gates = Gates()
-    """What is done about pictures on which a check finds something, unless the render says otherwise."""
 
 
 class Family(ABC):
@@ -64,6 +34,8 @@ class Family(ABC):
 
     name: ClassVar[str]
     pipeline_class: ClassVar[str]
+    redraw_class: ClassVar[str] = ""
+    """The stock pipeline that draws a picture again from a share of the noise; empty where diffusers has none."""
     denoiser_folder: ClassVar[str]
     default_licence: ClassVar[str]
     architecture: ClassVar[str]
@@ -238,13 +210,14 @@ class Family(ABC):
 
     def pipeline(self) -> Any:
         """The stock diffusers pipeline around these same modules, with a scheduler of its own."""
-        import diffusers
+        return source.pipeline(self.pipeline_class, self.folder, self.parts)
 
-        own = {"scheduler": copy.deepcopy(self.parts["scheduler"])}
-        options = source.pipeline_options(self.folder) | source.without(self.pipeline_class)
-        pipe = getattr(diffusers, self.pipeline_class)(**(self.parts | options | own))
-        pipe.set_progress_bar_config(disable=True)
-        return pipe
+    def redrawing(self) -> Any:
+        """The stock image-to-image pipeline around these same modules. Raises LikenessError where diffusers has none."""
+        if not self.redraw_class:
+            what = f"diffusers has no pipeline of {self.name} that draws a picture again, which a face pass takes"
+            raise LikenessError(what, "Leave face_strength at 0", self.base)
+        return source.pipeline(self.redraw_class, self.folder, self.parts)
 
     def save(self, folder: Path) -> None:
         """Write the base in diffusers layout into `folder`, which should be new. OSError is left to the caller."""

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from likeness.families.autoencoder import KLFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.recipe import Recipe
 
 TEXT_LENGTH = 1024
 """Tokens that the stock pipeline reads, the two that the tokenizer adds included."""

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from likeness.errors import LikenessError
 from likeness.families import qwen3, source
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.recipe import Recipe
 from likeness.families.variant import Variant
 
 TEXT_LAYERS = (9, 18, 27)

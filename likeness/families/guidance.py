@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from likeness.families.base import Recipe
+from likeness.families.recipe import Recipe
 
 
 def guided(wanted: Tensor, unwanted: Tensor, recipe: Recipe) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from likeness.families import source
 from likeness.families.autoencoder import FilmFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
+from likeness.families.recipe import Recipe
 from likeness.families.variant import Variant
 
 TEXT_LENGTH = 512

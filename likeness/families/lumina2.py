@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from likeness.families.autoencoder import KLFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.recipe import Recipe
 
 TEXT_LENGTH = 256
 """Tokens that the stock pipeline reads, its instructions included."""

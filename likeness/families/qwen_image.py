@@ -16,7 +16,8 @@ from torch import Tensor
 
 from likeness.errors import LikenessError
 from likeness.families.autoencoder import FilmFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
+from likeness.families.recipe import Recipe
 
 TEXT_LENGTH = 1024
 """Tokens that the stock pipeline reads, the template's beginning not counted."""
@@ -35,6 +36,7 @@ class QwenImage(FilmFamily):
     name = "qwen-image"
     idle = frozenset({"denoiser", "text"})  # the prompt's half of the last block
     pipeline_class = "QwenImagePipeline"
+    redraw_class = "QwenImageImg2ImgPipeline"
     default_licence = "apache-2.0"
     architecture = "qwen-image"
     default_recipe = Recipe(steps=50, guidance_scale=4.0)

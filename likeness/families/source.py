@@ -6,6 +6,7 @@ fp32, loads all the same and is cast to the dtype asked for.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -165,9 +166,22 @@ def without(pipeline_class: str) -> dict[str, Any]:
     """Arguments that leave out the parts of a pipeline that we never use."""
     unwanted: dict[str, dict[str, Any]] = {
         "StableDiffusionPipeline": NO_SAFETY_CHECKER,
+        "StableDiffusionImg2ImgPipeline": NO_SAFETY_CHECKER,
         "StableDiffusionXLPipeline": NO_WATERMARK,
+        "StableDiffusionXLImg2ImgPipeline": NO_WATERMARK,
     }
     return unwanted.get(pipeline_class, {})
+
+
+def pipeline(pipeline_class: str, folder: Path, parts: Mapping[str, Any]) -> Any:
+    """A stock pipeline around a base's loaded parts, with a scheduler of its own."""
+    import diffusers
+
+    own = {"scheduler": copy.deepcopy(parts["scheduler"])}
+    options = pipeline_options(folder) | without(pipeline_class)
+    pipe = getattr(diffusers, pipeline_class)(**({**parts} | options | own))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def weights_hash(folder: Path) -> str:

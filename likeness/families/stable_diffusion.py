@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from likeness.errors import LikenessError
 from likeness.families.autoencoder import KLFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
+from likeness.families.recipe import Recipe
 from likeness.families.schedule import Schedule
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -31,6 +32,7 @@ class StableDiffusion(KLFamily):
 
     name = "sd15"
     pipeline_class = "StableDiffusionPipeline"
+    redraw_class = "StableDiffusionImg2ImgPipeline"
     denoiser_folder = "unet"
     default_licence = "creativeml-openrail-m"
     architecture = "stable-diffusion-v1"

@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from likeness.families.autoencoder import KLFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.recipe import Recipe
 from likeness.families.stable_diffusion import CLIP
 
 TEXT_LENGTH = 256
@@ -29,6 +30,7 @@ class StableDiffusion3(KLFamily, FlowFamily):
     name = "sd35"
     idle = frozenset()
     pipeline_class = "StableDiffusion3Pipeline"
+    redraw_class = "StableDiffusion3Img2ImgPipeline"
     default_licence = "stabilityai-ai-community"
     architecture = "stable-diffusion-3"
     default_recipe = Recipe(steps=40, guidance_scale=4.5)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from likeness.families.base import Recipe
+from likeness.families.recipe import Recipe
 from likeness.families.stable_diffusion import StableDiffusion
 from likeness.families.variant import Variant
 
@@ -23,6 +23,7 @@ class StableDiffusionXL(StableDiffusion):
     name = "sdxl"
     idle = frozenset({"text"})  # the first encoder's last layer
     pipeline_class = "StableDiffusionXLPipeline"
+    redraw_class = "StableDiffusionXLImg2ImgPipeline"
     default_licence = "openrail++"
     architecture = "stable-diffusion-xl-v1-base"
     embedding_keys = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}

@@ -15,7 +15,8 @@ from likeness.families import source
 from likeness.settings import Settings
 
 if TYPE_CHECKING:
-    from likeness.families.base import Family, Recipe
+    from likeness.families.base import Family
+    from likeness.families.recipe import Recipe
 
 FIRST = "fast"
 """What calls up the variant that a family names first."""

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from likeness.families import qwen3
 from likeness.families.autoencoder import KLFamily
-from likeness.families.base import Recipe, TargetPreset
+from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.recipe import Recipe
 from likeness.families.variant import Variant
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -28,6 +29,7 @@ class ZImage(KLFamily, FlowFamily):
 
     name = "z-image"
     pipeline_class = "ZImagePipeline"
+    redraw_class = "ZImageImg2ImgPipeline"
     default_licence = "apache-2.0"
     architecture = "z-image"
     default_recipe = Recipe(steps=50, guidance_scale=5.0)

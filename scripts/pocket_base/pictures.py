@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from training.crops import MIDDLE, WIDTHS, Crop
+from likeness.faces.framing import MIDDLE, WIDTHS, Crop
 
 
 @dataclass(frozen=True)

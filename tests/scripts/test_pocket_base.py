@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 
 from likeness import resources
 from likeness.faces import FaceFinder
-from likeness.families.base import RECIPE_FILE
+from likeness.faces.framing import MIDDLE, WIDTHS
+from likeness.families.recipe import RECIPE_FILE
 from scripts.pocket_base import linear, pictures, text
 from scripts.pocket_base.denoiser import build_scheduler, noise_levels
 from scripts.pocket_base.pictures import Shot, View, about_faces, find_shots, read_pixels, show
@@ -31,7 +32,6 @@ from scripts.pocket_base.vae import (
     refine,
     settle_posterior,
 )
-from training.crops import MIDDLE, WIDTHS
 
 GPU = Path(pictures.__file__).parent / "gpu.yaml"
 

@@ -10,11 +10,12 @@ import pytest
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder
 from likeness.faces.following import pose_words
+from likeness.faces.framing import WIDTHS
 from likeness.person import Consent, Person
 from tests import photos
 from training import prepare as preparation
 from training.captions import CaptionSettings, Scene, caption
-from training.crops import WIDTHS, frames
+from training.crops import frames
 from training.prepare import PrepareSettings, choose_held_out, load_portraits, prepare
 from training.variety import TRAITS
 
