@@ -76,7 +76,8 @@ def prepare(
 
 
 Config = Annotated[
-    Path | None, typer.Option(help="A YAML file of settings, such as configs/pocket.yaml; the base's own.")
+    Path | None,
+    typer.Option(help="A YAML file of settings, such as configs/pocket.yaml.", show_default="the base's own"),
 ]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")]
 
