@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("scripts/*/README.md"))]
 EXAMPLES = [("measures.md", Manifest), ("rendering.md", Variant), ("rendering.md", Style), ("choosing.md", Sweep)]
 OF_OTHERS = {"config_file", "num_processes", "num_machines", "machine_rank", "main_process_ip", "main_process_port"}
-"""Options of accelerate; below those of torchrun, tensorboard, the Hub's and others' programs."""
-OF_OTHERS |= {"nproc_per_node", "logdir", "local-dir", "cfg", "help"}
+"""Options of accelerate; below those of torchrun, tensorboard, the Hub's program and Slurm."""
+OF_OTHERS |= {"nproc_per_node", "logdir", "local-dir", "help", "gpus", "time", "signal", "wrap"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
