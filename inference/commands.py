@@ -55,9 +55,7 @@ def render(
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
     shape: Annotated[str | None, typer.Option(help="Drawn px, such as 1024x1280.", show_default=LIKED)] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default=LIKED)] = None,
-    guidance: Annotated[
-        float | None, typer.Option(min=1, help="Guidance scale; 1 is none.", show_default=LIKED)
-    ] = None,
+    guidance: Annotated[float | None, typer.Option(min=1, help="Guidance; 1 is none.", show_default=LIKED)] = None,
     guidance_from: Annotated[str | None, typer.Option(help=FROM_HELP, show_default=LIKED)] = None,
     scheduler: Annotated[str | None, typer.Option(help=SCHEDULER_HELP, show_default=LIKED)] = None,
     eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1.", show_default=LIKED)] = None,

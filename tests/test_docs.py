@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -27,7 +27,7 @@ OF_OTHERS |= {"nproc_per_node", "logdir", "local-dir", "help", "gpus", "time", "
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
 
-def options(command: click.Command) -> Iterator[str]:
+def options(command: Any) -> Iterator[str]:
     yield from (name.removeprefix("--") for given in command.params for name in (*given.opts, *given.secondary_opts))
     for inner in getattr(command, "commands", {}).values():
         yield from options(inner)
