@@ -41,7 +41,8 @@ $(STAMP): requirements.lock pyproject.toml
 	"$$found" -m venv $(VENV) || { echo "error: that Python cannot make virtual environments (package python3-venv)."; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -c 'import torch' || { \
-	    echo "error: torch is installed but cannot be loaded: see above. A CUDA build without its libraries looks like this:"; \
-	    echo "let pip find the CPU build of torch, or add the libraries with $(BIN)/pip install torch==(the version in requirements.lock)"; exit 1; }
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+	    echo "torch came as a build for CUDA; its libraries are added now, which are some GB."; \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock torch; }
+	@$(BIN)/python -c 'import torch' || { echo "error: torch is installed but cannot be loaded: see above."; exit 1; }
 	@touch $@

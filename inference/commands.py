@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
 LicenceOption = Annotated[bool, typer.Option("--accept-license", help="You read the base's licence, and may use it.")]
+LIKED = "as the base likes it"
 GATE_HELP = (
-    "A gate's mode, such as texture=warn: off, warn or reject; the base's own. Gates: faults, skin, shape, texture, marks, hair, "
-    "copying, setting, likeness."
+    "A gate's mode, such as texture=warn: off, warn or reject; may be given several times. Gates: faults, skin, shape, "
+    "texture, marks, hair, copying, setting, likeness."
 )
+FROM_HELP = "What guidance leads away from: the negative words (words), or the base without the adapter (base)."
+SCHEDULER_HELP = "base, ddim, euler, dpm++, unipc or euler-trailing."
 QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8."
-FACE_HELP = "Draw the face again, closer, from this share of the noise, 0 (do not) to below 1; as the base likes it."
-RECOGNISER_HELP = "dlib, world (drawn people only), or a manifest (*.yaml); the one that reports."
+FACE_HELP = "Draw the face again, closer, from this share of the noise: 0 (not at all) to below 1."
+RECOGNISER_HELP = "What measures likeness: dlib, world (drawn people only), or a manifest (*.yaml)."
 VARIANT_HELP = "A distilled relative of the base, in its place or beneath the adapter: a name, folder, Hub id or file (docs/rendering.md)."
 
 
@@ -41,28 +44,28 @@ def render(
     count: Annotated[int, typer.Option(min=1, help="Headshots that pass the gates.")] = 8,
     oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at least for each headshot kept.")] = 1.0,
     max_oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at most for each headshot.")] = 4.0,
-    gate: Annotated[list[str] | None, typer.Option(help=GATE_HELP)] = None,
+    gate: Annotated[list[str] | None, typer.Option(help=GATE_HELP, show_default="the base's own")] = None,
     keep_rejected: Annotated[bool, typer.Option(help="Keep the pictures of rejected candidates too.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; the others follow on.")] = 0,
-    adapter: Annotated[str | None, typer.Option(help="The adapter's name, folder or file; the newest.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="Its name, folder or file.", show_default="the newest")] = None,
     weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
-    subject: Annotated[str | None, typer.Option(help="Words for the person; the adapter's own.")] = None,
-    glasses: Annotated[bool | None, typer.Option(help="With glasses; as on most selfies.")] = None,
-    base: Annotated[str | None, typer.Option(help="Base model; the one the adapter was trained on.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Words for the person.", show_default="the adapter's")] = None,
+    glasses: Annotated[bool | None, typer.Option(help="Draw glasses.", show_default="as on most selfies")] = None,
+    base: Annotated[str | None, typer.Option(help="Base model.", show_default="the adapter's")] = None,
     size: Annotated[int, typer.Option(min=16, max=8192, help="Longer side of the written pictures in px.")] = 1024,
     format: Annotated[str, typer.Option(help="png, jpeg or webp.")] = "png",
-    shape: Annotated[str | None, typer.Option(help="What is drawn, in px, such as 1024x1280; a square.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; as the base likes it.")] = None,
-    guidance: Annotated[float | None, typer.Option(min=1, help="Guidance scale; as the base likes it.")] = None,
-    guidance_from: Annotated[str | None, typer.Option(help="words, or base: away from it without the adapter.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="base, ddim, euler, dpm++, unipc, euler-trailing.")] = None,
-    eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1; as the base likes it.")] = None,
-    face_strength: Annotated[float | None, typer.Option(help=FACE_HELP)] = None,
+    shape: Annotated[str | None, typer.Option(help="Drawn px, such as 1024x1280.", show_default=LIKED)] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default=LIKED)] = None,
+    guidance: Annotated[float | None, typer.Option(min=1, help="Guidance; 1 is none.", show_default=LIKED)] = None,
+    guidance_from: Annotated[str | None, typer.Option(help=FROM_HELP, show_default=LIKED)] = None,
+    scheduler: Annotated[str | None, typer.Option(help=SCHEDULER_HELP, show_default=LIKED)] = None,
+    eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1.", show_default=LIKED)] = None,
+    face_strength: Annotated[float | None, typer.Option(help=FACE_HELP, show_default=LIKED)] = None,
     references: Annotated[int, typer.Option(min=0, max=4, help="Selfies that the base looks at while it draws.")] = 0,
     variant: Annotated[str | None, typer.Option(help=VARIANT_HELP)] = None,
     fast: Annotated[bool, typer.Option("--fast", help="As --variant fast: the first that takes the adapter.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures drawn at once; does not change them.")] = 4,
-    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is.")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best there is")] = None,
     accept_license: LicenceOption = False,
     quantize: Annotated[str, typer.Option(help=QUANTIZE_HELP)] = "none",
     offload: Annotated[bool, typer.Option("--offload", help="Keep on the GPU only the blocks at work.")] = False,
@@ -91,9 +94,9 @@ def render(
 
 def certify(
     folder: Annotated[Path, typer.Argument(metavar="PERSON", help="The person's folder, such as people/ana.")],
-    adapter: Annotated[str | None, typer.Option(help="The adapter's name; the newest.")] = None,
-    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
-    bleed: Annotated[int, typer.Option(min=0, help="Pictures a prompt drawn to see if it draws them unasked.")] = 0,
+    adapter: Annotated[str | None, typer.Option(help="Its name.", show_default="the newest")] = None,
+    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP, show_default="dlib")] = None,
+    bleed: Annotated[int, typer.Option(min=0, help="Pictures for each of two prompts that do not ask for them.")] = 0,
     clip: Annotated[str | None, typer.Option(help="A CLIP model's folder or Hub id, to score prompts by.")] = None,
     accept_license: LicenceOption = False,
 ) -> None:
@@ -123,10 +126,12 @@ def certify(
 
 def audit(
     folder: Annotated[Path, typer.Argument(metavar="PEOPLE", help="The folder that people's folders lie in.")],
-    labels: Annotated[Path | None, typer.Option(help="Groups (JSON or CSV); PEOPLE/labels.json or labels.csv.")] = None,
-    adapter: Annotated[str | None, typer.Option(help="The adapter's name; each person's newest.")] = None,
-    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP)] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to write audit.json and audit.html; PEOPLE.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Groups (JSON or CSV).", show_default="labels.json or labels.csv in PEOPLE")
+    ] = None,
+    adapter: Annotated[str | None, typer.Option(help="Its name.", show_default="each person's newest")] = None,
+    recogniser: Annotated[str | None, typer.Option(help=RECOGNISER_HELP, show_default="dlib")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of audit.json and .html.", show_default="PEOPLE")] = None,
     render: Annotated[int, typer.Option(min=0, help="First draw so many headshots of who has none.")] = 0,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when a group is served worse.")] = False,
     accept_license: LicenceOption = False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -185,7 +185,7 @@ class _Writer:
         record = {
             "seed": seed,
             "prompt": self.prompt.positive,
-            "negative_prompt": self.prompt.negative,
+            "negative_prompt": self.prompt.negative if _heeded(self.origin["sampling"]) else "",
             "face_prompt": self.prompt.closer if self.origin["sampling"]["face_strength"] else None,
             "style": self.style.name,
             "turned_grey": self.style.monochrome,
@@ -219,6 +219,12 @@ class _Writer:
         """As many as were asked for, best first, and the others in the order of drawing."""
         best = [done[place] for place in best_first([shot.assessment for shot in done], self.gates)]
         return best[: self.request.count], sorted(best[self.request.count :], key=lambda shot: shot.seed)
+
+
+def _heeded(sampling: Mapping[str, Any]) -> bool:
+    """Whether negative words take part in a picture that is drawn so."""
+    guided: bool = sampling["guidance_scale"] > 1 and sampling["guidance_from"] == "words"
+    return guided and sampling["negative"]
 
 
 def _glasses(renderer: Renderer) -> bool:

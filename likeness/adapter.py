@@ -60,12 +60,19 @@ class LoraSettings(Settings):
     """Shape of the adapter."""
 
     rank: int = Field(16, ge=1, le=1024)
+    """Of each layer's two matrices: how much the adapter can hold."""
     alpha: float = Field(16.0, gt=0)
+    """What is learnt counts alpha / rank times; alpha = rank leaves the learning rate its meaning."""
     dora: bool = False
+    """Learn directions and lengths of the weights apart (arXiv 2402.09353)."""
     rslora: bool = False
+    """Let what is learnt count alpha / sqrt(rank) times (arXiv 2312.03732)."""
     targets: TargetPreset = "attention-mlp"
+    """Which layers: the matrices of attention, those of the blocks' MLPs too, or all that the family names (docs/adding-a-family.md)."""
     text_encoder: bool = False
+    """Train the text encoders too, where the family's stock pipeline loads that (docs/families.md)."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of a layer's inputs that the adapter does not see in a step."""
 
 
 def inject(

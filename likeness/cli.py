@@ -45,7 +45,9 @@ def create(
     folder: FolderArgument,
     who: Annotated[str, typer.Option(help="Who is in the photographs.")],
     basis: Annotated[str, typer.Option(help="On what basis: self, or written-release.")],
-    when: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When they agreed; today.")] = None,
+    when: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When they agreed.", show_default="today")
+    ] = None,
     note: Annotated[str, typer.Option(help="For instance where the written release is kept.")] = "",
     photos: Annotated[Path | None, typer.Option(help="A folder of photographs to copy in as selfies.")] = None,
 ) -> None:

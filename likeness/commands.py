@@ -30,8 +30,12 @@ def tune(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="The recipe to begin from; the base's own.")] = None,
-    sweep: Annotated[Path | None, typer.Option(help="What to try (YAML); configs/sweeps/small.yaml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="The recipe to begin from.", show_default="the base's own")
+    ] = None,
+    sweep: Annotated[
+        Path | None, typer.Option(help="What to try (YAML).", show_default="configs/sweeps/small.yaml")
+    ] = None,
     person: Annotated[list[Path] | None, typer.Option(help="A person's folder; may be given several times.")] = None,
     cohort: Annotated[int, typer.Option(min=1, help="People of the bundled cohort, where no person is given.")] = 3,
     out: Annotated[Path, typer.Option(help="Where everything goes that it makes.")] = Path("outputs/tune"),

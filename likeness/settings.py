@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import difflib
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin
 
 import pydantic
 from pydantic_core import ErrorDetails
@@ -20,7 +21,9 @@ from likeness.yaml12 import YamlError, dump_yaml, parse_yaml
 class Settings(pydantic.BaseModel):
     """Base of every settings class: unknown keys are refused, and nothing changes after construction."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+    )
 
     @classmethod
     def load(cls, yaml_path: Path | None, overrides: Sequence[str] = ()) -> Self:
@@ -57,6 +60,33 @@ class Settings(pydantic.BaseModel):
 def dump(settings: Settings) -> str:
     """The settings as YAML, in the order of the class, such that ``load`` gives them back."""
     return dump_yaml(settings.model_dump(mode="json"))
+
+
+def explain(settings: Settings, indent: str = "") -> str:
+    """As ``dump``, with comments above each setting: what it means, and which words it takes."""
+    lines = []
+    for name, value in settings.model_dump(mode="json").items():
+        field, inner = type(settings).model_fields[name], getattr(settings, name)
+        group = isinstance(inner, Settings)
+        what = field.description or (type(inner).__doc__ if group else None) or ""
+        words = [] if group else list(_words(field.annotation))
+        told = f"{what} One of: {', '.join(words)}." if words else what
+        mark = f"{indent}# "
+        lines += textwrap.wrap(told, 100, initial_indent=mark, subsequent_indent=mark, break_on_hyphens=False)
+        if group:
+            lines += [f"{indent}{name}:", explain(inner, indent + "  ")]
+        else:
+            lines.append(textwrap.indent(dump_yaml({name: value}).rstrip("\n"), indent))
+    return "\n".join(lines)
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    """The fixed words that a setting of this type may be."""
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for argument in get_args(annotation):
+            yield from _words(argument)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What is installed: the lock against the declared dependencies, and the content of the wheel."""
 
+import shutil
+import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
@@ -45,6 +47,28 @@ def test_the_lock_brings_no_cuda() -> None:
 def test_no_registry_is_named(file: str) -> None:
     text = (ROOT / file).read_text()
     assert not [word for word in ("http:", "https:", "index-url", "find-links") if word in text]
+
+
+PYTHON = r"""#!/bin/sh
+case "$*" in
+  "-m venv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  "-m pip "*) echo "$*" >> pip.log ;;
+  "-c import torch") grep -q " -c requirements.lock torch$" pip.log ;;
+esac
+"""
+"""A stand-in, whose torch cannot be loaded until pip has been asked for it with all that it needs."""
+
+
+def test_make_adds_the_libraries_of_a_torch_that_came_without(tmp_path: Path) -> None:
+    """As pip's own torch is on Linux, of which the lock leaves the libraries for CUDA out."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    stand_in = tmp_path / "python"
+    stand_in.write_text(PYTHON)
+    stand_in.chmod(0o755)
+    for _ in "once", "and again":
+        subprocess.run(["make", "install", f"PYTHON={stand_in}"], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "pip.log").read_text().count("\n") == 3
 
 
 @pytest.mark.slow

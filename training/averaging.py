@@ -32,7 +32,8 @@ class AveragingSettings(Settings):
     """The mean of the last few moments of a run is what its adapter holds."""
 
     last: int = Field(0, ge=0)
-    """Moments that are averaged; 0: none, the weights are as they are. Off until an ablation has judged it."""
+    """Moments that are averaged; 0: none, the weights are as they are. Worth nothing where it was measured
+    (docs/ablations.md)."""
     every: int = Field(50, ge=1)
     """Steps from one moment to the next."""
 

@@ -76,7 +76,8 @@ def prepare(
 
 
 Config = Annotated[
-    Path | None, typer.Option(help="A YAML file of settings, such as configs/pocket.yaml; the base's own.")
+    Path | None,
+    typer.Option(help="A YAML file of settings, such as configs/pocket.yaml.", show_default="the base's own"),
 ]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="Settings that override the file's.")]
 
@@ -92,13 +93,18 @@ def train(overrides: Overrides = None, config: Config = None) -> None:
     raise typer.Exit(main([*given, *(overrides or [])]))
 
 
-def show_config(overrides: Overrides = None, config: Config = None) -> None:
-    """Print every setting of a run as it would be used, as YAML."""
-    from likeness.settings import dump
+def show_config(
+    overrides: Overrides = None,
+    config: Config = None,
+    meaning: Annotated[bool, typer.Option("--explain", help="Say above each setting what it means.")] = False,
+) -> None:
+    """Print every setting of a run as it would be used, as YAML; with --explain, what each means."""
+    from likeness.settings import dump, explain
     from training.config import TrainConfig, usual_recipe
 
     given = overrides or []
-    typer.echo(dump(TrainConfig.load(config or usual_recipe(given), given)), nl=False)
+    settings = TrainConfig.load(config or usual_recipe(given), given)
+    typer.echo(explain(settings) if meaning else dump(settings).rstrip("\n"))
 
 
 def _progress(files: Sequence[Path]) -> Iterable[Path]:

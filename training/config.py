@@ -54,18 +54,22 @@ class TrainConfig(Settings):
     name: str = ""
     """Of the run and the adapter; empty means one made of base and method, such as pocket-lora."""
     method: Literal["lora", "dreambooth"] = "lora"
+    """An adapter beside the base's weights, or all of its denoiser's weights."""
     trigger: str = "sks"
     """A rare word that comes to mean the person."""
     class_word: str = "person"
     """What the person is one of. Say no more: what they look like is learnt from the photos."""
     seed: int = 0
+    """Of everything that is drawn by lot: the order of the photos, noise, the adapter's first weights."""
     steps: int = Field(1000, ge=1)
+    """Steps of the optimiser."""
     batch_size: int = Field(4, ge=1)
     """Photos in one optimiser step, over all processes and accumulation rounds. The result does not depend on those, but with lora.dropout,
     which is drawn for the whole share of a process and round at once."""
     gradient_accumulation: int = Field(1, ge=1)
     """Rounds that a step's batch is split into, to need less memory."""
     gradient_checkpointing: bool = False
+    """Make activations again in the backward pass rather than keep them: less memory, more time (docs/memory.md)."""
     mixed_precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """What is trained stays in fp32; this is what the rest is kept and computed in."""
     compile: Literal["inductor", "cudagraphs", "aot_eager"] | None = None

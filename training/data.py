@@ -46,7 +46,7 @@ class DataSettings(Settings):
     """Which these are: "varied", those that differ most in pose and light, "alike", those that differ least, or "drawn", any, so that
     a comparison of numbers says what the number does. Which are held out does not depend on it."""
     crops: list[Crop] = Field(["full", "shoulders", "close"], min_length=1)
-    """A photograph that gives none of these, but all of which is nearly one, for it was taken closely, stands for that."""
+    """How closely portraits are cut: the whole photograph, head and shoulders, the face. A photograph that gives none of these, but all of which is nearly one, for it was taken closely, stands for that."""
     flip: bool = False
     """Train on mirrored portraits as well. Off, because faces are not symmetric: a parting, a mole, a crooked smile would
     be taught on both sides, and the mirrored person is not who others know."""

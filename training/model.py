@@ -32,6 +32,7 @@ class EmaSettings(Settings):
     """A running average of the weights, which is then what the adapter holds."""
 
     enabled: bool = True
+    """Off saves a copy of the weights in float32."""
     decay: float = Field(0.999, gt=0, lt=1)
     """In the end; it rises towards this as (1 + step) / (10 + step)."""
 
@@ -40,6 +41,7 @@ class DreamboothSettings(Settings):
     """Full fine-tuning (Ruiz et al. 2022, arXiv 2208.12242)."""
 
     text_encoder: bool = False
+    """Train the text encoders too."""
     ema: EmaSettings = EmaSettings()
 
 

@@ -29,7 +29,9 @@ class PriorSettings(Settings):
     """What stops the base from forgetting that other people look different."""
 
     mode: Literal["frozen", "images", "none"] = "frozen"
+    """What the class words are held to: what the frozen base predicts, pictures that it drew before, or nothing."""
     weight: float = Field(1.0, ge=0)
+    """Of the prior's samples together, where the person's weigh 1."""
     batch_size: int | None = Field(None, ge=1)
     """Prior samples in a step; none means as many as the person's. Fewer is cheaper, and the weight means the same."""
     prompts: list[str] = []
@@ -42,9 +44,11 @@ class TimestepSettings(Settings):
     """The density of the noise levels that are trained; 0 is clean and 1 is pure noise."""
 
     density: Literal["uniform", "logit-normal"] = "uniform"
+    """How often each level comes: all alike, or those in the middle more often."""
     mean: float = 0.0
     """Of the logit, for logit-normal (Esser et al. 2024, arXiv 2403.03206): below 0 looks more at little noise."""
     std: float = Field(1.0, gt=0)
+    """Of the logit, for logit-normal: above 1 the ends come more often."""
     shift: float = Field(1.0, gt=0)
     """t -> shift t / (1 + (shift - 1) t): below 1 trains the noisy end less, where few photos overfit first."""
     stratified: bool = True
@@ -66,7 +70,8 @@ class ObjectiveSettings(Settings):
 
     timesteps: TimestepSettings = TimestepSettings()
     min_snr_gamma: float | None = Field(None, gt=0)
-    """Hang et al. 2023, arXiv 2303.09556; 5 is usual. None leaves every timestep its weight. Not for flow matching."""
+    """Count noise levels by at most this signal-to-noise ratio (Hang et al. 2023, arXiv 2303.09556); 5 is usual. None leaves every
+    timestep its weight. Not for flow matching."""
     noise_offset: float = Field(0.0, ge=0)
     """Standard deviation of a constant added to each channel of the noise. Needless for a zero-terminal-SNR base."""
     background_floor: float = Field(0.2, gt=0, le=1)

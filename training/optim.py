@@ -24,17 +24,24 @@ class OptimSettings(Settings):
     """How the trained weights move."""
 
     name: Literal["adamw", "adamw8bit", "prodigy"] = "adamw"
+    """adamw8bit keeps its moments in 8 bits and needs bitsandbytes and a GPU; prodigy finds the step size itself (lr 1.0)."""
     lr: float = Field(1e-4, gt=0)
+    """Learning rate, at its highest."""
     text_lr: float | None = Field(None, gt=0)
     """Learning rate of the text encoder when it is trained; none means ``lr``."""
     token_lr: float | None = Field(None, gt=0)
     """Learning rate of new words (pivotal.tokens), which decay towards nothing. None means 5e-4, as textual inversion
     likes it, a multiple of what weights stand; with prodigy ``lr``."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Share of what the two moments were that stays in every step."""
     weight_decay: float = Field(0.01, ge=0)
+    """Share of a weight, times the learning rate, that is taken off in every step."""
     eps: float = Field(1e-8, gt=0)
+    """Added to the root of the second moment."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """Longer gradients are shortened to this."""
     schedule: Schedule = "constant"
+    """How the learning rate goes from there to the last step."""
     warmup: int = Field(0, ge=0)
     """Steps in which the learning rate rises from 0."""
     cycles: int = Field(1, ge=1)

@@ -23,12 +23,15 @@ class SampleSettings(Settings):
     every: int = Field(0, ge=0)
     """Steps from one set of pictures to the next; 0 draws none, and lets the VAE leave memory."""
     prompts: list[str] = ["a headshot of {subject}"]
+    """{subject} stands for the person: trigger and class word."""
     negative: str = ""
+    """Words to keep away from, for bases that read such."""
     count: int = Field(2, ge=1)
     """Pictures of every prompt, each with a seed of its own."""
     steps: int | None = Field(None, ge=1)
-    """Denoising steps; none means as the base likes it. The same for ``guidance_scale``."""
+    """Denoising steps; none means as the base likes it."""
     guidance_scale: float | None = Field(None, ge=1)
+    """1 guides nothing; none means as the base likes it."""
 
 
 class Samples:

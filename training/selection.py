@@ -27,7 +27,7 @@ class SelectionSettings(Settings):
     """The one that chooses: a name or a manifest's path. Better not the one that reports: where there is one only, it reports by
     the held-out selfies that did not choose."""
     share: float = Field(0.5, gt=0, lt=1)
-    """Of the held-out selfies that choose; the others are left for the report. At least one each."""
+    """Share of the held-out selfies that choose; the others are left for the report. At least one each."""
     prompts: list[str] = Field(
         [
             f"a headshot of {{subject}}, {scene}"
@@ -45,8 +45,9 @@ class SelectionSettings(Settings):
     count: int = Field(2, ge=1)
     """Pictures of every prompt: eight in all tell likenesses apart by about a tenth, for half a minute on a small base."""
     steps: int | None = Field(None, ge=1)
-    """Denoising steps; none means as the base likes it. The same for ``guidance_scale``."""
+    """Denoising steps; none means as the base likes it."""
     guidance_scale: float | None = Field(None, ge=1)
+    """1 guides nothing; none means as the base likes it."""
     max_copying: float = Field(0.15, ge=0, le=1)
     """Share of copies above which a checkpoint is not kept while one below it is there: what a good recipe stays under."""
     margin: float = Field(0.15, ge=0)

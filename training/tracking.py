@@ -38,6 +38,7 @@ class TrackingSettings(Settings):
     every: int = Field(1, ge=1)
     """Steps that one line of numbers sums up."""
     project: str = "likeness"
+    """What the run is filed under at the trackers."""
     wandb_mode: Literal["auto", "online", "offline"] = "auto"
     """auto: online when this machine is logged in to wandb, else offline. Nothing ever asks for a key."""
     share_images: bool = False

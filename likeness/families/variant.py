@@ -83,7 +83,9 @@ def find_variant(family: type[Family], name: str, base: str = "", revision: str 
         return Variant(base=name)
     known = ", ".join(family.variants)
     what = f"{family.name} has no variant {name!r}" if name != FIRST else f"no fast variant of {family.name} is known"
-    raise LikenessError(what, f"{f'There are: {known}. ' if known else ''}Or give a base's folder, or a YAML file")
+    raise LikenessError(
+        what, f"{f'There are: {known}. ' if known else ''}Leave it out, or give a base's folder or a YAML file"
+    )
 
 
 def _first(family: type[Family], base: str, revision: str | None) -> Variant:

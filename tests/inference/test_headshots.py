@@ -96,6 +96,18 @@ def test_glasses_are_worn_as_on_the_selfies_unless_asked_otherwise(
     assert record["prompt"].endswith(", wearing glasses") is worn
 
 
+@pytest.mark.parametrize(
+    ("way", "told"), [({}, True), ({"guidance_from": "base"}, False), ({"guidance_scale": 1.0}, False)]
+)
+def test_the_record_tells_negative_words_only_where_they_took_part(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch, way: dict[str, object], told: bool
+) -> None:
+    judged(monkeypatch, 0.1)
+    sampling = REQUEST.sampling.model_copy(update=way)
+    _, shots = headshots.render(person, REQUEST.model_copy(update={"count": 1, "sampling": sampling}), renderer)
+    assert bool(json.loads(shots[0].path.with_suffix(".json").read_text())["negative_prompt"]) is told
+
+
 def test_what_the_record_says_draws_the_same_picture(
     person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.families import FAMILIES
 from likeness.resources import configs
-from likeness.settings import dump
+from likeness.settings import _keys, dump
 from training.config import TrainConfig, differing_keys, usual_recipe
 from training.setup import check_split
 
@@ -93,3 +93,17 @@ def test_the_resolved_configuration_is_shown(tmp_path: Path) -> None:
     copy = tmp_path / "config.yaml"
     copy.write_text(shown.stdout)
     assert TrainConfig.load(copy).optim.lr == 0.25
+
+
+def test_every_setting_is_explained_and_what_explains_is_a_recipe(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["config", "show", "--explain", "person=people/ana"]).stdout
+    lines = shown.splitlines()
+    settings = [number for number, line in enumerate(lines) if re.match(r" *[a-z_]+:", line)]
+    assert {lines[number].split(":")[0].strip() for number in settings} == {
+        key.split(".")[-1] for key in _keys(TrainConfig)
+    }
+    assert [lines[number] for number in settings if not lines[number - 1].lstrip().startswith("# ")] == []
+    assert "# What is trained stays in fp32" in shown and "One of: fp32, bf16," in shown
+    copy = tmp_path / "config.yaml"
+    copy.write_text(shown)
+    assert TrainConfig.load(copy) == TrainConfig.load(configs() / "pocket.yaml", ["person=people/ana"])
