@@ -231,6 +231,23 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
             )
     if strays:
         raise ignored_error(strays, path)
+    _check_pairs(folder, tensors, path)
+
+
+def _check_pairs(folder: str, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Every module has both matrices, of one rank, and numbers in them."""
+    ranks: dict[str, dict[str, int]] = {}
+    for key, tensor in tensors.items():
+        name, _, kind = key.partition(".lora_")
+        if not tensor.isfinite().all():
+            what = f"this adapter is damaged: {folder}.{key} holds values that are no numbers"
+            raise LikenessError(what, "Copy or train it anew", path)
+        if kind[0] in "AB":
+            ranks.setdefault(name, {})[kind[0]] = tensor.shape[kind[0] == "B"]
+    for name, own in ranks.items():
+        if own.keys() != {"A", "B"} or own["A"] != own["B"]:
+            what = f"this adapter is damaged: the matrices of {folder}.{name} do not multiply (ranks {own})"
+            raise LikenessError(what, "Copy or train it anew", path)
 
 
 def _load_dreambooth(pipeline: Any, folder: Path, weight: float) -> None:

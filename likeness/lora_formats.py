@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from likeness import lora_peft
 from likeness.errors import LikenessError
-from likeness.families import Family, family_of
+from likeness.families import family_of
 from likeness.quiet import quiet
 
 LORA_SETTINGS_KEY = "lora_adapter_metadata"
@@ -26,6 +26,23 @@ MAGNITUDE, DORA_SCALE = "lora_magnitude_vector", "dora_scale"
 """What peft and what kohya and ComfyUI call the length of DoRA's rows."""
 _UPS = ("lora_up", "lora_B", "lora.up")
 """What B is called beside an `alpha`."""
+_DOWNS = ("lora_down", "lora_A", "lora.down")
+_KINDS = (
+    dict.fromkeys(_DOWNS, "lora_A") | dict.fromkeys(_UPS, "lora_B") | dict.fromkeys((DORA_SCALE, MAGNITUDE), MAGNITUDE)
+)
+"""diffusers' names for what any program calls the tensors of a module."""
+_FLAT = ("lora_unet_", "lora_transformer_")
+"""What stands before a module's name where that is written with underscores alone."""
+_OTHER_KINDS = {
+    "hada": "a LoHa",
+    "lokr": "a LoKr",
+    "oft": "an OFT",
+    "boft": "a BOFT",
+    "lora_mid": "a LoCon with a third matrix (Tucker)",
+    "diff": "a difference of whole weights",
+    "w_norm": "a difference of norms",
+}
+"""What LyCORIS and others train that is no product of two matrices, by how the last words of a tensor's name begin."""
 
 
 def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
@@ -37,19 +54,20 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     raw, metadata = read_tensors(path)
     _check_axis(raw, path)
     raw = _of_peft(pipeline, raw, path)
-    raw = _own_names(raw, family_of(type(pipeline).__name__))
+    _check_kind(raw, path)
     try:
         with quiet():
-            folded = _fold_alphas(raw)
-            magnitudes, unread = _one_by_one(pipeline, folded)
-            flat = _diffusers_names(pipeline, {key: t for key, t in folded.items() if DORA_SCALE not in key})
+            known, others = _own_names(pipeline, _fold_alphas(raw))
+            magnitudes, unread = _one_by_one(pipeline, others)
+            plain = {key: tensor for key, tensor in others.items() if DORA_SCALE not in key}
+            flat = known | (_diffusers_names(pipeline, plain) if plain else {})
         parts: dict[str, dict[str, Tensor]] = {}
         for folder in pipeline._lora_loadable_modules:
             own = {k.removeprefix(f"{folder}."): v for k, v in flat.items() if k.startswith(f"{folder}.")}
             if own:
                 own = _peft_names(folder, getattr(pipeline, folder), own)
                 parts[folder] = _fold_metadata(own, _of_part(metadata, folder))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, re.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ZeroDivisionError, re.error) as error:
         # Whatever a header or a converter stumbles over: the file is somebody else's.
         what = f"this is not a LoRA that diffusers understands: {str(error)[:200]}"
         raise LikenessError(what, "Convert it to diffusers' format", path) from error
@@ -93,18 +111,29 @@ def _of_peft(pipeline: Any, raw: dict[str, Tensor], path: Path) -> dict[str, Ten
     return {f"{prefix}{key}": t for key, t in _fold_metadata(named, lora_peft.settings(path)).items()}
 
 
-def _own_names(raw: Mapping[str, Tensor], family: type[Family]) -> dict[str, Tensor]:
-    """diffusers' names in place of those of ComfyUI that diffusers does not know beside its own."""
-    if not any(key.startswith("transformer.") for key in raw):
-        return dict(raw)
-    named = {}
+def _own_names(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What a file says of a transformer's modules by their own names, in diffusers' names; and the other tensors.
+
+    Before a module's name may stand `transformer.`, ComfyUI's `diffusion_model.` or nothing (as in the Lightning LoRAs of
+    Qwen-Image); kohya and OneTrainer write it with underscores. The matrices may have kohya's names. Of all that, diffusers
+    converts some for some families; where it does not, it finds nothing in the file.
+    """
+    family = family_of(type(pipeline).__name__)
+    folder = family.denoiser_folder
+    if folder == "unet":
+        return {}, dict(raw)
+    modules = [name for name, _ in getattr(pipeline, folder).named_modules() if name]
+    spelt = {f"{before}{name}": name for name in modules for before in (f"{folder}.", "diffusion_model.", "")}
+    spelt |= {f"{before}{name.replace('.', '_')}": name for name in modules for before in _FLAT}
+    spelt |= {theirs: ours for ours, theirs in (family.comfyui_modules or {}).items()}
+    known, others = {}, {}
     for key, tensor in raw.items():
-        for ours, theirs in (family.comfyui_modules or {}).items():
-            key = key.replace(f"{theirs}.", f"{family.denoiser_folder}.{ours}.")
-        if DORA_SCALE in key:
-            key = f"{key.replace(DORA_SCALE, MAGNITUDE)}{_full(key)}"
-        named[key] = tensor
-    return named
+        module, kind, rest = next((found for kind in _KINDS if (found := key.partition(f".{kind}"))[1]), (key, "", ""))
+        if module in spelt:
+            known[f"{folder}.{spelt[module]}.{_KINDS[kind[1:]]}{rest.replace('.default.', '.')}"] = tensor
+        else:
+            others[key] = tensor
+    return known, others
 
 
 def _one_by_one(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
@@ -171,6 +200,16 @@ def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
             alpha = folded.pop(key)
             folded |= {up: raw[up] * (alpha / raw[up].shape[1]) for up in found}
     return folded
+
+
+def _check_kind(raw: Mapping[str, Tensor], path: Path) -> None:
+    """Raises LikenessError for a file with what is neither LoRA nor DoRA, by its name."""
+    for key in sorted(raw):
+        last = key.removesuffix(".weight").rpartition(".")[2]
+        found = [kind for start, kind in _OTHER_KINDS.items() if last.startswith(start)]
+        if found:
+            what = f"this adapter is {found[0]} ({key}), or has one in it, and only LoRA and DoRA are drawn"
+            raise LikenessError(what, "Train it as a plain LoRA (LyCORIS: algo=lora, without use_tucker)", path)
 
 
 def _check_axis(raw: Mapping[str, Tensor], path: Path) -> None:
