@@ -149,6 +149,7 @@ def load_parts(
             except Exception as error:  # noqa: BLE001 - whatever the reader of a missing or broken file raises
                 failure = failure or error
             else:
+                _check_tokenizers(pipe.components, folder)
                 return _placed(pipe.components, device)
     what = f"this base model cannot be loaded: {_first_line(failure)}"
     raise LikenessError(what, "Copy it anew, with weights as safetensors", folder) from failure
@@ -159,6 +160,20 @@ def _placed(parts: Mapping[str, Any], device: str | torch.device) -> dict[str, A
         if isinstance(part, nn.Module) and not quantization.stays(part):
             part.to(device)
     return dict(parts)
+
+
+def _check_tokenizers(parts: Mapping[str, Any], folder: Path) -> None:
+    """Raises LikenessError where a tokenizer's files are missing.
+
+    transformers makes one without words then, to which all prompts are alike, or one that fills up on the other side.
+    """
+    for name, tokenizer in parts.items():
+        if not name.startswith("tokenizer") or tokenizer is None:
+            continue
+        configured = (folder / name / "tokenizer_config.json").is_file()
+        if not configured or tokenizer("one").input_ids == tokenizer("two").input_ids:
+            missing = "its words" if configured else "tokenizer_config.json"
+            raise LikenessError(f"the tokenizer lacks {missing}", "Copy the base model anew", folder / name)
 
 
 def without(pipeline_class: str) -> dict[str, Any]:
