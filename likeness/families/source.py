@@ -99,7 +99,7 @@ def glance(base: str, revision: str | None = None) -> Path:
     try:
         return Path(snapshot_download(found, revision=revision, allow_patterns=[CARD, MODEL_INDEX, "*/config.json"]))
     except Exception as error:  # offline, gated, misspelt: the message says which
-        raise _not_given(found, error) from error
+        raise not_given(found, error) from error
 
 
 def _at_hand(base: str) -> Path | None:
@@ -243,12 +243,23 @@ def _fetch(base: str, revision: str | None, dtype: torch.dtype) -> Path:
             )
         except Exception as error:  # noqa: BLE001 - offline, gated, misspelt, no such variant: the message says which
             failure = failure or error
-    raise _not_given(base, failure) from failure
+    raise not_given(base, failure) from failure
 
 
-def _not_given(base: str, failure: Exception | None) -> LikenessError:
-    what = f"no folder has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
-    return LikenessError(what, "Check the spelling and the connection, or download it and give its folder", base)
+def not_given(name: str, failure: BaseException | None, kind: str = "folder") -> LikenessError:
+    """What to raise when a name is no `kind` here and the Hub did not give it either, or not to this account."""
+    from huggingface_hub.errors import GatedRepoError
+
+    cause = failure
+    while cause and not isinstance(cause, GatedRepoError):
+        cause = cause.__cause__ or cause.__context__
+    if cause:
+        what = "the Hugging Face Hub gives this only to accounts that have accepted its publisher's terms"
+        remedy = f"Accept them at https://huggingface.co/{'/'.join(name.split('/')[:2])} and log in (hf auth login)"
+    else:
+        what = f"no {kind} has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
+        remedy = "Check the spelling and the connection"
+    return LikenessError(what, f"{remedy}, or download it and give its {'path' if kind == 'file' else kind}", name)
 
 
 def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
@@ -256,5 +267,5 @@ def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
     return ("fp16", None) if dtype in LOW_PRECISION else (None, "fp16")
 
 
-def _first_line(error: Exception | None) -> str:
+def _first_line(error: BaseException | None) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
