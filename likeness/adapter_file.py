@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from likeness import files, resources
 from likeness.errors import LikenessError
 from likeness.families import family_of
-from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
+from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors
+from likeness.lora_kinds import some
 from likeness.pivotal import embeddings_of, load_embeddings
 from likeness.quiet import quiet
 from likeness.selection import Selection

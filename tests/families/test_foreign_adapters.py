@@ -5,14 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
+from diffusers.loaders.single_file_utils import convert_flux2_transformer_checkpoint_to_diffusers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from likeness import adapter, randomness
 from likeness.errors import LikenessError
 from likeness.families import load_family
+from likeness.lora_formats import read_lora
 from tests.families.common import LORA, NAMES
 
 
@@ -139,6 +142,48 @@ def test_modules_by_their_own_names_are_found_however_they_are_spelt(
         change = pipe.transformer.get_submodule(module).get_delta_weight("likeness")
         torch.testing.assert_close(change, 3 / 4 * b @ a, rtol=1e-5, atol=1e-6, msg=f"{key} {down}")
         pipe.unload_lora_weights()
+
+
+def test_lumina_in_its_publishers_layout_is_read(tmp_path: Path) -> None:
+    """diffusers converts it block by block, with the true base's sizes, so that only its shapes are built here."""
+    with torch.device("meta"):
+        transformer = diffusers.Lumina2Transformer2DModel(num_layers=1, num_refiner_layers=0)
+    absent: Any = None
+    pipe = diffusers.Lumina2Pipeline(transformer, absent, absent, absent, absent)
+    block: Any = transformer.layers[0]
+    theirs = {
+        "attention.qkv": (3840, 2304),
+        "attention.out": block.attn.to_out[0].weight.shape,
+        "adaLN_modulation.1": block.norm1.linear.weight.shape,
+    } | {f"feed_forward.w{n}": getattr(block.feed_forward, f"linear_{n}").weight.shape for n in (1, 2, 3)}
+    state = {}
+    for name, (out, into) in theirs.items():
+        state[f"diffusion_model.layers.0.{name}.lora_A.weight"] = randomness.normal((2, into), 1, name)
+        state[f"diffusion_model.layers.0.{name}.lora_B.weight"] = randomness.normal((out, 2), 2, name)
+    save_file(state, tmp_path / "lumina.safetensors")
+    read = read_lora(pipe, tmp_path / "lumina.safetensors")["transformer"]
+    assert len({key.partition(".lora_")[0] for key in read}) == 8
+    keys = state["diffusion_model.layers.0.attention.qkv.lora_B.weight"][2304:3072]
+    assert torch.equal(read["layers.0.attn.to_k.lora_B.weight"], keys)
+    del state["diffusion_model.layers.0.attention.out.lora_B.weight"]
+    save_file(state, tmp_path / "lumina.safetensors")
+    with pytest.raises(LikenessError, match="not a LoRA that diffusers understands"):
+        read_lora(pipe, tmp_path / "lumina.safetensors")
+
+
+def test_kleins_last_modulation_is_turned_about_as_in_its_checkpoint(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Black Forest Labs' layout has shift before scale, diffusers' scale before shift."""
+    pipe = load_family(str(bases("flux2-klein"))).pipeline()
+    weight = pipe.transformer.norm_out.linear.weight
+    a, b = randomness.normal((2, weight.shape[1]), 1, "a"), randomness.normal((weight.shape[0], 2), 2, "b")
+    key = "diffusion_model.final_layer.adaLN_modulation.1"
+    save_file({f"{key}.lora_A.weight": a, f"{key}.lora_B.weight": b}, tmp_path / "last.safetensors")
+    adapter.load_into(pipe, tmp_path / "last.safetensors", str(bases("flux2-klein")))
+    theirs = convert_flux2_transformer_checkpoint_to_diffusers({"final_layer.adaLN_modulation.1.weight": b @ a})
+    change = pipe.transformer.norm_out.linear.get_delta_weight("likeness")
+    torch.testing.assert_close(change, theirs["norm_out.linear.weight"])
 
 
 DAMAGED: dict[str, tuple[dict[str, Any], str]] = {
