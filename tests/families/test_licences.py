@@ -4,9 +4,9 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
-import httpx
 import huggingface_hub
 import pytest
 from diffusers import DiffusionPipeline
@@ -158,7 +158,7 @@ def test_what_the_hub_gives_to_some_accounts_alone_says_how_to_get_it(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gated(*_: Any, **__: Any) -> None:
-        answer = httpx.Response(401, request=httpx.Request("GET", "https://huggingface.co"))
+        answer: Any = SimpleNamespace(headers={}, request=None)
         raise GatedRepoError("401 Client Error. (Request ID: 1)\n\nAccess is restricted.", response=answer)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
