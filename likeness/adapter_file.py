@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from likeness import files, resources
 from likeness.errors import LikenessError
 from likeness.families import family_of
-from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors, some
+from likeness.lora_formats import damaged_error, ignored_error, read_lora, read_tensors
+from likeness.lora_kinds import some
 from likeness.pivotal import embeddings_of, load_embeddings
 from likeness.quiet import quiet
 from likeness.selection import Selection
@@ -231,6 +232,23 @@ def _check_fit(module: nn.Module, folder: str, tensors: Mapping[str, Tensor], pa
             )
     if strays:
         raise ignored_error(strays, path)
+    _check_pairs(folder, tensors, path)
+
+
+def _check_pairs(folder: str, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Every module has both matrices, of one rank, and numbers in them."""
+    ranks: dict[str, dict[str, int]] = {}
+    for key, tensor in tensors.items():
+        name, _, kind = key.partition(".lora_")
+        if not tensor.isfinite().all():
+            what = f"this adapter is damaged: {folder}.{key} holds values that are no numbers"
+            raise LikenessError(what, "Copy or train it anew", path)
+        if kind[0] in "AB":
+            ranks.setdefault(name, {})[kind[0]] = tensor.shape[kind[0] == "B"]
+    for name, own in ranks.items():
+        if own.keys() != {"A", "B"} or own["A"] != own["B"]:
+            what = f"this adapter is damaged: the matrices of {folder}.{name} do not multiply (ranks {own})"
+            raise LikenessError(what, "Copy or train it anew", path)
 
 
 def _load_dreambooth(pipeline: Any, folder: Path, weight: float) -> None:

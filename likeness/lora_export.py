@@ -21,7 +21,8 @@ from likeness import files
 from likeness.adapter_file import lora_file, read_info
 from likeness.errors import LikenessError
 from likeness.families import Family, family_named
-from likeness.lora_formats import LORA_SETTINGS_KEY, MAGNITUDE, file_bytes, read_tensors
+from likeness.lora_formats import LORA_SETTINGS_KEY, file_bytes, read_tensors
+from likeness.lora_kinds import MAGNITUDE
 from likeness.modelspec import header, kohya_version
 from likeness.pivotal import EMBEDDINGS_FILE, embeddings_of
 

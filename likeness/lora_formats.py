@@ -11,21 +11,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from likeness import lora_peft
+from likeness import lora_kinds, lora_peft
 from likeness.errors import LikenessError
-from likeness.families import Family, family_of
+from likeness.families import family_of
+from likeness.lora_kinds import DORA_SCALE, MAGNITUDE, some
 from likeness.quiet import quiet
 
 LORA_SETTINGS_KEY = "lora_adapter_metadata"
 """The header key under which diffusers keeps what `peft.LoraConfig` needs."""
-MAGNITUDE, DORA_SCALE = "lora_magnitude_vector", "dora_scale"
-"""What peft and what kohya and ComfyUI call the length of DoRA's rows."""
 _UPS = ("lora_up", "lora_B", "lora.up")
 """What B is called beside an `alpha`."""
+_DOWNS = ("lora_down", "lora_A", "lora.down")
+_KINDS = (
+    dict.fromkeys(_DOWNS, "lora_A") | dict.fromkeys(_UPS, "lora_B") | dict.fromkeys((DORA_SCALE, MAGNITUDE), MAGNITUDE)
+)
+"""diffusers' names for what any program calls the tensors of a module."""
+_FLAT = ("lora_unet_", "lora_transformer_")
+"""What stands before a module's name where that is written with underscores alone."""
 
 
 def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
@@ -35,21 +42,22 @@ def read_lora(pipeline: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     file of peft's own comes without its configuration or is no LoRA.
     """
     raw, metadata = read_tensors(path)
-    _check_axis(raw, path)
+    lora_kinds.check_axis(raw, path)
     raw = _of_peft(pipeline, raw, path)
-    raw = _own_names(raw, family_of(type(pipeline).__name__))
+    lora_kinds.check_kind(raw, path)
     try:
         with quiet():
-            folded = _fold_alphas(raw)
-            magnitudes, unread = _one_by_one(pipeline, folded)
-            flat = _diffusers_names(pipeline, {key: t for key, t in folded.items() if DORA_SCALE not in key})
+            known, others = _own_names(pipeline, _fold_alphas(raw))
+            magnitudes, unread = _one_by_one(pipeline, others)
+            plain = {key: tensor for key, tensor in others.items() if DORA_SCALE not in key}
+            flat = known | (_diffusers_names(pipeline, plain) if plain else {})
         parts: dict[str, dict[str, Tensor]] = {}
         for folder in pipeline._lora_loadable_modules:
             own = {k.removeprefix(f"{folder}."): v for k, v in flat.items() if k.startswith(f"{folder}.")}
             if own:
                 own = _peft_names(folder, getattr(pipeline, folder), own)
                 parts[folder] = _fold_metadata(own, _of_part(metadata, folder))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, re.error) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, re.error) as error:
         # Whatever a header or a converter stumbles over: the file is somebody else's.
         what = f"this is not a LoRA that diffusers understands: {str(error)[:200]}"
         raise LikenessError(what, "Convert it to diffusers' format", path) from error
@@ -93,18 +101,33 @@ def _of_peft(pipeline: Any, raw: dict[str, Tensor], path: Path) -> dict[str, Ten
     return {f"{prefix}{key}": t for key, t in _fold_metadata(named, lora_peft.settings(path)).items()}
 
 
-def _own_names(raw: Mapping[str, Tensor], family: type[Family]) -> dict[str, Tensor]:
-    """diffusers' names in place of those of ComfyUI that diffusers does not know beside its own."""
-    if not any(key.startswith("transformer.") for key in raw):
-        return dict(raw)
-    named = {}
+def _own_names(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What a file says of a transformer's modules by their own names, in diffusers' names; and the other tensors.
+
+    Before a module's name may stand `transformer.`, ComfyUI's `diffusion_model.` or nothing (as in the Lightning LoRAs of
+    Qwen-Image); kohya and OneTrainer write it with underscores. The matrices may have kohya's names. Of all that, diffusers
+    converts some for some families; where it does not, it finds nothing in the file.
+    """
+    family = family_of(type(pipeline).__name__)
+    folder = family.denoiser_folder
+    if folder == "unet":
+        return {}, dict(raw)
+    modules = [name for name, _ in getattr(pipeline, folder).named_modules() if name]
+    spelt = {f"{before}{name}": name for name in modules for before in (f"{folder}.", "diffusion_model.", "")}
+    spelt |= {f"{before}{name.replace('.', '_')}": name for name in modules for before in _FLAT}
+    spelt |= {
+        theirs: ours for ours, theirs in [*(family.comfyui_modules or {}).items(), *family.comfyui_swapped.items()]
+    }
+    known, others = {}, {}
     for key, tensor in raw.items():
-        for ours, theirs in (family.comfyui_modules or {}).items():
-            key = key.replace(f"{theirs}.", f"{family.denoiser_folder}.{ours}.")
-        if DORA_SCALE in key:
-            key = f"{key.replace(DORA_SCALE, MAGNITUDE)}{_full(key)}"
-        named[key] = tensor
-    return named
+        module, kind, rest = next((found for kind in _KINDS if (found := key.partition(f".{kind}"))[1]), (key, "", ""))
+        if module in spelt:
+            if module in family.comfyui_swapped.values() and _KINDS[kind[1:]] != "lora_A":
+                tensor = torch.cat(tensor.chunk(2)[::-1])
+            known[f"{folder}.{spelt[module]}.{_KINDS[kind[1:]]}{rest.replace('.default.', '.')}"] = tensor
+        else:
+            others[key] = tensor
+    return known, others
 
 
 def _one_by_one(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
@@ -119,7 +142,10 @@ def _one_by_one(pipeline: Any, raw: Mapping[str, Tensor]) -> tuple[dict[str, dic
     lost: list[str] = []
     for module, own in modules.items():
         scale = own.get(f"{module}.{DORA_SCALE}")
-        kept = _diffusers_names(pipeline, {key: tensor for key, tensor in own.items() if tensor is not scale})
+        try:
+            kept = _diffusers_names(pipeline, {key: tensor for key, tensor in own.items() if tensor is not scale})
+        except KeyError:  # Lumina's takes whole blocks, and itself leaves nothing out
+            kept = {} if scale is not None else own
         if scale is None or not kept:
             lost += [] if kept else own
             continue
@@ -171,19 +197,6 @@ def _fold_alphas(raw: dict[str, Tensor]) -> dict[str, Tensor]:
             alpha = folded.pop(key)
             folded |= {up: raw[up] * (alpha / raw[up].shape[1]) for up in found}
     return folded
-
-
-def _check_axis(raw: Mapping[str, Tensor], path: Path) -> None:
-    """Raises LikenessError for a DoRA that scales the columns of a matrix, which diffusers cannot.
-
-    LyCORIS and ComfyUI tell the axis by the shape, (out, 1) or (1, in), and of a square matrix nothing else tells it.
-    """
-    columns = [k for k, t in raw.items() if k.endswith(f".{DORA_SCALE}") and t.shape[:1] == (1,) and t.numel() > 1]
-    if columns:
-        what = f"this DoRA has lengths of inputs ({some(columns)}), and diffusers knows those of outputs alone"
-        raise LikenessError(
-            what, "Train it with lengths of outputs (LyCORIS: wd_on_output=True), or as a plain LoRA", path
-        )
 
 
 def _fold_metadata(tensors: dict[str, Tensor], metadata: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -245,12 +258,6 @@ def ignored_error(keys: list[str], path: Path) -> LikenessError:
         "It belongs to another family, or is of a kind that is not supported",
         path,
     )
-
-
-def some(keys: list[str]) -> str:
-    """The first few of the keys, for a message."""
-    shown = ", ".join(sorted(keys)[:3])
-    return f"{shown}, …" if len(keys) > 3 else shown
 
 
 def damaged_error(path: Path) -> LikenessError:

@@ -42,6 +42,8 @@ class Family(ABC):
     """What ModelSpec, or the base's publisher, calls the kind of base."""
     comfyui_modules: ClassVar[Mapping[str, str] | None] = {}
     """What ComfyUI calls modules that it does not know by diffusers' names; None where it has no place for our adapters."""
+    comfyui_swapped: ClassVar[Mapping[str, str]] = {}
+    """What ComfyUI calls modules whose rows it has in two halves the other way about, where diffusers' converter forgets that."""
     embedding_keys: ClassVar[Mapping[str, str]] = {}
     """Text encoders whose stock pipeline takes embeddings of new words, and the key of each in their file."""
     default_recipe: ClassVar[Recipe]

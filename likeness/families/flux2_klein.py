@@ -40,6 +40,8 @@ class Flux2Klein(FlowFamily):
     default_licence = "apache-2.0"
     architecture = "flux-2-klein"
     comfyui_modules = {f"{name}.linear": f"diffusion_model.{name}.lin" for name in MODULATION}
+    # shift and scale; diffusers turns them about in checkpoints, but not in LoRAs
+    comfyui_swapped = {"norm_out.linear": "diffusion_model.final_layer.adaLN_modulation.1"}
     default_recipe = Recipe(steps=50, guidance_scale=4.0, negative=False)
     variants = {
         "distilled": Variant(

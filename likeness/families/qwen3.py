@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from likeness.errors import LikenessError
+
 TEXT_LENGTH = 512
 """Tokens that the stock pipelines read, the template's own included."""
 
@@ -39,6 +41,9 @@ def unread(tokenizer: Any, prompt: str, thinking: bool) -> str:
 
 
 def _templated(tokenizer: Any, prompt: str, thinking: bool) -> str:
+    if not tokenizer.chat_template:
+        what = "the base's tokenizer lacks its chat template (chat_template.jinja)"
+        raise LikenessError(what, "Copy the base model anew", tokenizer.name_or_path)
     message = [{"role": "user", "content": prompt}]
     return str(
         tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True, enable_thinking=thinking)

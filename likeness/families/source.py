@@ -100,7 +100,7 @@ def glance(base: str, revision: str | None = None) -> Path:
     try:
         return Path(snapshot_download(found, revision=revision, allow_patterns=[CARD, MODEL_INDEX, "*/config.json"]))
     except Exception as error:  # offline, gated, misspelt: the message says which
-        raise _not_given(found, error) from error
+        raise not_given(found, error) from error
 
 
 def _at_hand(base: str) -> Path | None:
@@ -150,6 +150,7 @@ def load_parts(
             except Exception as error:  # noqa: BLE001 - whatever the reader of a missing or broken file raises
                 failure = failure or error
             else:
+                _check_tokenizers(pipe.components, folder)
                 return _placed(pipe.components, device)
     what = f"this base model cannot be loaded: {_first_line(failure)}"
     raise LikenessError(what, "Copy it anew, with weights as safetensors", folder) from failure
@@ -160,6 +161,20 @@ def _placed(parts: Mapping[str, Any], device: str | torch.device) -> dict[str, A
         if isinstance(part, nn.Module) and not quantization.stays(part):
             part.to(device)
     return dict(parts)
+
+
+def _check_tokenizers(parts: Mapping[str, Any], folder: Path) -> None:
+    """Raises LikenessError where a tokenizer's files are missing.
+
+    transformers makes one without words then, to which all prompts are alike, or one that fills up on the other side.
+    """
+    for name, tokenizer in parts.items():
+        if not name.startswith("tokenizer") or tokenizer is None:
+            continue
+        configured = (folder / name / "tokenizer_config.json").is_file()
+        if not configured or tokenizer("one").input_ids == tokenizer("two").input_ids:
+            missing = "its words" if configured else "tokenizer_config.json"
+            raise LikenessError(f"the tokenizer lacks {missing}", "Copy the base model anew", folder / name)
 
 
 def without(pipeline_class: str) -> dict[str, Any]:
@@ -242,12 +257,23 @@ def _fetch(base: str, revision: str | None, dtype: torch.dtype) -> Path:
             )
         except Exception as error:  # noqa: BLE001 - offline, gated, misspelt, no such variant: the message says which
             failure = failure or error
-    raise _not_given(base, failure) from failure
+    raise not_given(base, failure) from failure
 
 
-def _not_given(base: str, failure: Exception | None) -> LikenessError:
-    what = f"no folder has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
-    return LikenessError(what, "Check the spelling and the connection, or download it and give its folder", base)
+def not_given(name: str, failure: BaseException | None, kind: str = "folder") -> LikenessError:
+    """What to raise when a name is no `kind` here and the Hub did not give it either, or not to this account."""
+    from huggingface_hub.errors import GatedRepoError
+
+    cause = failure
+    while cause and not isinstance(cause, GatedRepoError):
+        cause = cause.__cause__ or cause.__context__
+    if cause:
+        what = "the Hugging Face Hub gives this only to accounts that have accepted its publisher's terms"
+        remedy = f"Accept them at https://huggingface.co/{'/'.join(name.split('/')[:2])} and log in (hf auth login)"
+    else:
+        what = f"no {kind} has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
+        remedy = "Check the spelling and the connection"
+    return LikenessError(what, f"{remedy}, or download it and give its {'path' if kind == 'file' else kind}", name)
 
 
 def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
@@ -255,5 +281,5 @@ def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
     return ("fp16", None) if dtype in LOW_PRECISION else (None, "fp16")
 
 
-def _first_line(error: Exception | None) -> str:
+def _first_line(error: BaseException | None) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -126,8 +126,4 @@ def _fetch(name: str) -> Path:
         found: Any = hf_hub_download(repository, file)
         return Path(found)
     except Exception as error:  # offline, gated, misspelt: the message says which
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        what = f"no file has this name, and the Hugging Face Hub did not give it: {why}"
-        raise LikenessError(
-            what, "Check the spelling and the connection, or download it and give its path", name
-        ) from error
+        raise source.not_given(name, error, "file") from error

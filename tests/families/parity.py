@@ -21,7 +21,7 @@ from training.model import DreamboothSettings, make_trainable
 from training.objective import ObjectiveSettings, losses
 from training.optim import OptimSettings, make_optimizer
 
-FAMILIES = ["sdxl", "flux2-klein", "z-image", "qwen-image"]
+FAMILIES = ["sdxl", "flux2-klein", "z-image", "qwen-image", "krea2", "sd35"]
 STEPS, RANK, LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 3, 2, 1e-2, 1e-2, 1.0
 PROMPT = "a photo of sks person"
 PLACES = [[0.08, 0.91], [0.45, 0.62], [0.77, 0.3]]

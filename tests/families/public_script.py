@@ -32,6 +32,8 @@ SCRIPTS = {
     "flux2-klein": "train_dreambooth_lora_flux2_klein.py",
     "z-image": "train_dreambooth_lora_z_image.py",
     "qwen-image": "train_dreambooth_lora_qwen_image.py",
+    "krea2": "train_dreambooth_lora_krea2.py",
+    "sd35": "train_dreambooth_lora_sd3.py",
 }
 
 
@@ -100,7 +102,11 @@ def arguments(name: str, base: Path, pictures: Path, out: Path) -> list[str]:
         "seed": 0,
     }
     if name != "sdxl":
-        values |= {"weighting_scheme": "none", "lora_alpha": parity.RANK}
+        # Either weights every level alike; how they are drawn is `parity`'s.
+        values["weighting_scheme"] = "logit_normal" if name == "sd35" else "none"
+        values |= (
+            {"max_sequence_length": 256, "precondition_outputs": 0} if name == "sd35" else {"lora_alpha": parity.RANK}
+        )
         values["lora_layers"] = ",".join(load_family(str(base)).lora_targets("attention"))
     # The script's own default, 10, 20 and 30, is not what the pipeline that draws reads.
     layers = ["--text_encoder_out_layers", *map(str, TEXT_LAYERS)] if name == "flux2-klein" else []
@@ -153,6 +159,8 @@ DENOISERS = {
     "flux2-klein": "Flux2Transformer2DModel",
     "z-image": "ZImageTransformer2DModel",
     "qwen-image": "QwenImageTransformer2DModel",
+    "krea2": "Krea2Transformer2DModel",
+    "sd35": "SD3Transformer2DModel",
 }
 
 if __name__ == "__main__":

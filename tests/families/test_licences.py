@@ -4,17 +4,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import huggingface_hub
 import pytest
 from diffusers import DiffusionPipeline
+from huggingface_hub.errors import GatedRepoError
 
 from inference import bleed
 from inference.renderer import Renderer, Sampling
 from likeness import adapter
 from likeness.errors import LikenessError
 from likeness.families import family_class, licence_of
+from likeness.families.variant import Variant
 from likeness.person import Person
 from tests.families.common import NAMES, SIDE, config
 from tests.likeness.test_cli import run
@@ -148,3 +151,19 @@ def test_a_base_that_must_be_accepted_is_not_fetched_first(
     with pytest.raises(LikenessError, match="stabilityai-ai-community"):
         Renderer("some/base", None, "cpu")
     assert family_class("some/base").name == "sd35", "nor to know its family"
+
+
+@pytest.mark.parametrize("name", ["org/base", "org/lora/file.safetensors"])
+def test_what_the_hub_gives_to_some_accounts_alone_says_how_to_get_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gated(*_: Any, **__: Any) -> None:
+        answer: Any = SimpleNamespace(headers={}, request=None)
+        raise GatedRepoError("401 Client Error. (Request ID: 1)\n\nAccess is restricted.", response=answer)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", gated)
+    with pytest.raises(
+        LikenessError, match=r"accepted .* terms\. .*https://huggingface\.co/org/\w+ and log in \(hf auth"
+    ):
+        Variant(lora=name).lora_file() if name.endswith("tensors") else licence_of(name)

@@ -127,3 +127,22 @@ def test_a_qwen_image_that_is_told_its_guidance_is_refused(bases: Callable[[str]
     rewritten(base / "transformer" / "config.json", guidance_embeds=True)
     with pytest.raises(LikenessError, match="guidance_embeds.*undistilled"):
         load_family(str(base))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tokenizer_with_missing_files_is_refused(name: str, bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """transformers would make one to which all prompts are alike, or one that fills up on the other side."""
+    for missing in ("tokenizer.json", "tokenizer_config.json"):
+        copy = tmp_path / missing
+        shutil.copytree(bases(name), copy)
+        (copy / "tokenizer" / missing).unlink()
+        with pytest.raises(LikenessError, match="tokenizer"):
+            load_family(str(copy))
+
+
+@pytest.mark.parametrize("name", ["flux2-klein", "z-image"])
+def test_a_missing_chat_template_is_told(name: str, bases: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(bases(name), tmp_path / "base")
+    (tmp_path / "base" / "tokenizer" / "chat_template.jinja").unlink()
+    with pytest.raises(LikenessError, match="lacks its chat template"):
+        load_family(str(tmp_path / "base")).encode_text(["a headshot"])

@@ -159,7 +159,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda state: state | {"lora_unet_mid_block.dora_scale": torch.zeros(4)},
         "would ignore 1 tensors.*dora_scale",
     ),
-    "LoHa": (lambda state: {"lora_unet_conv_in.hada_w1_a": torch.zeros(2, 4)}, "not a LoRA that diffusers understands"),
+    "LoHa": (lambda state: {"lora_unet_conv_in.hada_w1_a": torch.zeros(2, 4)}, "this adapter is a LoHa"),
     "empty": (lambda state: {}, "empty"),
 }
 
