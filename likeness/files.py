@@ -205,9 +205,14 @@ def _sync_folder(path: Path) -> None:
 
 
 def _as_os_error(error: BaseException) -> OSError | None:
-    """The OSError that an exception is or tells of: libraries written in Rust (safetensors) only quote its number."""
+    """The OSError that an exception is or tells of: libraries written in Rust (safetensors) only quote its number.
+
+    And torch.save tells only how far it had come; what stopped it is behind that.
+    """
     if isinstance(error, OSError):
         return error
+    if type(error) is RuntimeError and isinstance(error.__context__, OSError):
+        return error.__context__
     number = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
     return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
 
