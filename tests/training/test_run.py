@@ -21,7 +21,7 @@ from tests.training.made import make_person
 from training import checkpoint, run, setup
 from training.config import TrainConfig
 from training.loop import Loop
-from training.resume import only_one
+from training.resume import find_start, only_one
 from training.run import main, train
 from training.samples import Samples
 from training.signals import EXIT_INTERRUPTED, Interrupted
@@ -178,6 +178,27 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(
     train(config(v_base, person))
     train(config(v_base, person, name="straight"))
     assert difference(person.adapters / "run", person.adapters / "straight") == 0
+
+
+def ctrl_c(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_where_there_is_nothing_to_save_is_one_line(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "assemble", ctrl_c)
+    assert main([f"base={v_base}", f"person={person.folder}", "steps=1"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("stopped; ")
+
+
+def test_a_run_that_is_to_begin_anew_does_not_say_that_the_same_command_goes_on(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt_at(monkeypatch, 1)
+    arguments = [f"base={v_base}", f"person={person.folder}", "steps=3", "batch_size=2", "checkpoint.resume=never"]
+    assert main(arguments) == EXIT_INTERRUPTED
+    assert "the same command, but for checkpoint.resume=never, goes on" in capsys.readouterr().err
 
 
 def test_the_command_line_tells_a_stop_from_a_mistake(
@@ -349,6 +370,49 @@ def test_rounds_may_change_on_the_way_but_where_dropout_is_drawn_for_them(v_base
     with pytest.raises(LikenessError, match="gradient_accumulation changed"):
         train(config(v_base, person, steps=2, lora=lora, name="dropped", gradient_accumulation=2))
     assert steps_saved(person, "dropped") == [1]
+
+
+def test_processes_may_change_on_the_way_but_where_dropout_is_drawn_for_them(v_base: Path, person: Person) -> None:
+    dropped = config(v_base, person, steps=1, lora={"rank": 2, "dropout": 0.5})
+    train(dropped)
+    assert find_start(dropped, person, shares=2).finished, "nothing more is drawn"
+    longer = dropped.model_copy(update={"steps": 2})
+    assert not find_start(longer, person, shares=1).finished
+    with pytest.raises(LikenessError, match="processes x gradient_accumulation changed from 1 to 2"):
+        find_start(longer, person, shares=2)
+
+
+def test_an_adapter_of_an_earlier_run_of_its_name_is_not_taken_for_a_run_s_own(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later run was begun anew, and killed between its last checkpoint and its adapter."""
+    adapter = train(config(v_base, person))
+    anew = config(v_base, person, optim={"lr": 1e-3}, checkpoint={"every": 2, "resume": "never"})
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_save", ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            train(anew)
+    train(config(v_base, person, optim={"lr": 1e-3}))
+    straight = train(config(v_base, person, optim={"lr": 1e-3}, name="straight"))
+    assert difference(adapter, straight) == 0
+
+
+@pytest.mark.parametrize("name", ["DEEPSPEED", "FSDP"])
+def test_a_launcher_that_would_shard_is_refused(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
+    with pytest.raises(LikenessError, match=f"set up for {name}"):
+        train(config(v_base, person))
+
+
+def test_rounds_that_the_environment_names_divide_no_loss(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(v_base, person, steps=1))
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    train(config(v_base, person, steps=1, name="told"))
+    assert metrics(person)[0]["gradient_norm"] == metrics(person, "told")[0]["gradient_norm"]
 
 
 @pytest.mark.parametrize("mode", ["images", "none"])
