@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,14 @@ _ANEW = "Undo the change, give the run another name=..., or throw the earlier ru
 
 @dataclass(frozen=True)
 class Start:
-    """``checkpoint`` is None when the run begins anew; ``finished`` when its adapter is there already."""
+    """``checkpoint`` is None when the run begins anew; ``finished`` when its adapter is there already.
+
+    ``outdated``: whether other selfies lay there when the adapter was trained.
+    """
 
     checkpoint: Path | None
     finished: bool
+    outdated: bool = False
 
 
 @contextmanager
@@ -69,23 +73,25 @@ def find_start(config: TrainConfig, person: Person, shares: int = 1) -> Start:
     info = read_info(adapter) if ((adapter := person.adapters / config.run_name) / INFO_FILE).is_file() else None
     # An adapter that does not say what it was trained on was written by an earlier version: the last checkpoint writes it again.
     # And one that is there need not be this run's: an earlier one of its name may have written it.
-    whole = info is not None and bool(info.trained) and _finished_steps(path.parents[1]) == config.steps
+    record = _finished(path.parents[1])
+    whole = info is not None and bool(info.trained) and record.get("steps") == config.steps
     if not whole and config.method == "lora" and config.lora.dropout:
         _check_shares(state, shares, path.parents[1])
-    return Start(path, finished=whole)
+    return Start(path, whole, whole and record.get("selfies") != sorted(person.selfies_by_digest()))
 
 
-def note_finished(config: TrainConfig, folder: Path) -> None:
-    """Says in the run's folder that its adapter is written."""
-    files.write_json(folder / _FINISHED, {"steps": config.steps})
+def note_finished(config: TrainConfig, selfies: Collection[str], folder: Path) -> None:
+    """Says in the run's folder that its adapter is written; ``selfies``: SHA-256 of all that lay there."""
+    files.write_json(folder / _FINISHED, {"steps": config.steps, "selfies": sorted(selfies)})
 
 
-def _finished_steps(folder: Path) -> int | None:
-    """For how many steps the run has written its adapter."""
+def _finished(folder: Path) -> dict[str, Any]:
+    """What `note_finished` wrote; empty where there is nothing, or nothing whole."""
     try:
-        return int(json.loads((folder / _FINISHED).read_text(encoding="utf-8"))["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        record: dict[str, Any] = json.loads((folder / _FINISHED).read_text(encoding="utf-8"))
+        return record
+    except (OSError, ValueError):
+        return {}
 
 
 def _check_shares(state: dict[str, Any], now: int, folder: Path) -> None:

@@ -109,6 +109,8 @@ def train(config: TrainConfig) -> Path:
         resume.check_agreement(accelerator, "settings and checkpoints", began, folder)
         if start.finished:
             accelerator.print(f"this run is finished: {config.steps} steps. Raise steps to go on with it")
+            if start.outdated:
+                accelerator.print("note: there are other selfies than when it was trained. For them: another name=...")
             return target
         _train(config, person, accelerator, start, shares)
     except BaseException:
@@ -127,6 +129,7 @@ def train(config: TrainConfig) -> Path:
 
 def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start: resume.Start, shares: int) -> None:
     folder, label = person.runs / config.run_name, f"{person.name}-{config.run_name}"
+    selfies = set(person.selfies_by_digest())
     saved = checkpoint.load(start.checkpoint, "cpu") if start.checkpoint is not None else None
     parts = assemble(config, person, accelerator)
     base_sha256, data_digest = parts.family.sha256(), parts.portraits.digest
@@ -164,7 +167,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
                 if selection is not None and selection.curve:
                     accelerator.print(f"kept: {selection.note}")
                 _save(config, parts, base_sha256, selection, person.adapters / config.run_name)
-            resume.note_finished(config, folder)
+            resume.note_finished(config, selfies, folder)
         accelerator.wait_for_everyone()
 
 

@@ -134,6 +134,17 @@ def test_a_run_is_not_gone_on_with_on_other_selfies(v_base: Path, person: Person
     assert before.held_out != after.held_out and before.data_digest != after.data_digest
 
 
+def test_a_finished_run_says_that_there_are_other_selfies_now(
+    v_base: Path, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(v_base, person, steps=1))
+    train(config(v_base, person, steps=1))
+    assert "finished" in (said := capsys.readouterr().out) and "other selfies" not in said
+    (person.selfies / "new.jpg").write_bytes(b"one more")
+    train(config(v_base, person, steps=1))
+    assert "other selfies than when it was trained" in capsys.readouterr().out
+
+
 def test_a_lost_adapter_is_written_again_from_the_last_checkpoint(v_base: Path, person: Person) -> None:
     adapter = train(config(v_base, person))
     whole = (adapter / WEIGHTS).read_bytes()
