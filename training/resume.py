@@ -120,7 +120,12 @@ def check_sameness(state: dict[str, Any], data_digest: str, base_sha256: str, fo
 
 
 def open_folder(config: TrainConfig, folder: Path, start: Start, step: int) -> None:
-    """Makes the run's folder ready to be written from ``step`` on."""
+    """Makes the run's folder ready to be written from ``step`` on.
+
+    Raises LikenessError when another process has trained the run since ``start`` was found: loading a base takes its time.
+    """
+    if config.checkpoint.resume == "auto" and checkpoint.newest(folder / "checkpoints") != start.checkpoint:
+        raise LikenessError("another process trained this run in the meantime", "Give the same command again", folder)
     if start.checkpoint is None and folder.exists():
         with files.explained(folder, "cannot be removed"):
             shutil.rmtree(folder)

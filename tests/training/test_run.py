@@ -263,6 +263,22 @@ def test_a_run_is_trained_by_one_process_at_a_time(v_base: Path, person: Person)
     train(config(v_base, person))
 
 
+def test_what_another_process_trained_while_the_base_was_loaded_is_not_thrown_away(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(v_base, person, steps=2))
+    theirs = (person.runs / "run").rename(person.runs / "theirs")
+
+    def and_another(*given: Any) -> Any:
+        theirs.rename(person.runs / "run")
+        return setup.assemble(*given)
+
+    monkeypatch.setattr(run, "assemble", and_another)
+    with pytest.raises(LikenessError, match="another process trained this run in the meantime"):
+        train(config(v_base, person, steps=3))
+    assert steps_saved(person) == [2] and (person.adapters / "run" / WEIGHTS).is_file()
+
+
 def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(v_base: Path, person: Person) -> None:
     train(config(v_base, person, steps=2))
     run_folder, ending = person.runs / "run", ".0123456789ab.tmp"
