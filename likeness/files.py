@@ -37,6 +37,9 @@ _REMEDIES = {
     errno.ENOTDIR: "A part of that path is a file, not a folder: choose another path",
     errno.EISDIR: "That is a folder, not a file: choose another path",
     errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ENOLCK: "Mount that file system with locks, or choose a folder on another one",
+    errno.ENOSYS: "Mount that file system with locks, or choose a folder on another one",
+    errno.EOPNOTSUPP: "Mount that file system with locks, or choose a folder on another one",
     errno.EIO: "The disk reports a fault: check it, or choose a folder on another one",
 }
 _NAMED = 40  # letters of its name in that of a temporary file
@@ -110,12 +113,13 @@ def claim(path: Path, wait: bool = False) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         stream = open(path, "w")  # noqa: SIM115
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        with explained(path, "cannot be locked"):
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                mine = True
+            except BlockingIOError:
+                mine = False
+        yield mine
 
 
 def shown(path: Path) -> str:
@@ -205,9 +209,14 @@ def _sync_folder(path: Path) -> None:
 
 
 def _as_os_error(error: BaseException) -> OSError | None:
-    """The OSError that an exception is or tells of: libraries written in Rust (safetensors) only quote its number."""
+    """The OSError that an exception is or tells of: libraries written in Rust (safetensors) only quote its number.
+
+    And torch.save tells only how far it had come; what stopped it is behind that.
+    """
     if isinstance(error, OSError):
         return error
+    if type(error) is RuntimeError and isinstance(error.__context__, OSError):
+        return error.__context__
     number = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
     return OSError(int(number[1]), os.strerror(int(number[1]))) if number else None
 

@@ -1,6 +1,6 @@
 """Every portrait and every prompt goes through the base's encoders once; what comes out is kept in the person's cache.
 
-Files are named by what they hold: the hash of the pixels (or the prompt) and of the encoder's weights. So a new photo
+Files are named by what they hold: the hash of the pixels (or the prompt) and of the encoder's weights and configuration. So a new photo
 costs one encoding, another base or family or a changed crop never meets a stale file, and nothing needs to be cleared by hand.
 """
 
@@ -35,8 +35,8 @@ class Encodings:
         self._family = family
         self._folder = folder
         # Two families make different things of the same encoder's weights.
-        self._image_encoder = family.name + weights_hash(family.folder / "vae")
-        readers = [family.name, *(weights_hash(family.folder / name) for name in sorted(family.text_encoders))]
+        self._image_encoder = family.name + _part_hash(family.folder / "vae")
+        readers = [family.name, *(_part_hash(family.folder / name) for name in sorted(family.text_encoders))]
         readers += [_folder_hash(family.folder / name) for name in sorted(family.tokenizers)]
         # And the same weights in fewer bits read a little differently.
         readers += [precision(encoder) for encoder in family.text_encoders.values()]
@@ -111,6 +111,11 @@ def _digest(*parts: bytes) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()
+
+
+def _part_hash(folder: Path) -> str:
+    """Of weights and configuration: by that latents are scaled, and layers left out."""
+    return weights_hash(folder) + files.sha256(folder / "config.json")
 
 
 def _folder_hash(folder: Path) -> str:

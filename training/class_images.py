@@ -25,11 +25,12 @@ def class_portraits(
     The family must be as it was loaded: its text encoder there, its denoiser untouched.
     """
     denoiser: Any = family.denoiser
+    scheduler: Any = family.parts["scheduler"]
     device, dtype = next(denoiser.parameters()).device, denoiser.dtype
     shape = family.latent_shape(*reversed(size))
     texts = encodings.text([*prompts, ""])
     negative = texts.stack([""], device)
-    weights = f"{family.sha256()} {precision(denoiser)}".strip()
+    made_by = f"{family.sha256()} {precision(denoiser)} {scheduler.to_json_string()}"
 
     def predict(noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         # What is frozen is kept in the run's precision on a GPU, and nothing casts for it here.
@@ -43,7 +44,7 @@ def class_portraits(
             positive = texts.stack([prompt], device)
             return render_latents(family, predict, positive, negative, noise, family.recipe, [number])[0]
 
-        key = f"{weights} {family.recipe.model_dump_json()} {size} {seed} {number} {prompt}"
+        key = f"{made_by} {family.recipe.model_dump_json()} {size} {seed} {number} {prompt}"
         latents = encodings.latents(key, render)
         everywhere = torch.ones(1, *shape[1:])
         return Example(latents, torch.zeros(shape), everywhere, prompt, f"class-{number:05d}")

@@ -37,7 +37,9 @@ _MAY_CHANGE = (
     "gradient_accumulation",
     "gradient_checkpointing",
 )
-"""Keys that a run can be gone on with when they have changed: none of them changes what the steps compute, but for lora.dropout."""
+"""Keys that a run can be gone on with when they have changed. Other ``steps`` are another curve of the learning rate from there on,
+unless its schedule is constant, and another pivot; none of the others changes what the steps compute, but what
+`training.resume` looks after where there is lora.dropout."""
 
 
 class TrainConfig(Settings):
@@ -167,15 +169,12 @@ def usual_recipe(overrides: Sequence[str]) -> Path | None:
 
 def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The dotted keys that differ between two resolved configurations, those left out that a run may change on its way."""
-    may_change = set(_MAY_CHANGE)
-    if new.get("method") == "lora" and new["lora"]["dropout"]:
-        may_change.remove("gradient_accumulation")
     flat_old, flat_new = dict(_flat(old)), dict(_flat(new))
     keys = sorted(flat_old.keys() | flat_new.keys())
     return [
         key
         for key in keys
-        if key.split(".")[0] not in may_change and flat_old.get(key, None) != flat_new.get(key, None)
+        if key.split(".")[0] not in _MAY_CHANGE and flat_old.get(key, None) != flat_new.get(key, None)
     ]
 
 

@@ -195,8 +195,9 @@ class Sampler:
         return int(randomness.permutation(len(self.buckets), self.seed, "bucket-order", round_)[place])
 
     def _photo(self, portraits: Portraits, step: int, slot: int) -> int:
-        """Every photo comes once in each pass over the photos; every pass has an order of its own."""
-        round_, place = divmod(step * self.slots + slot, len(portraits))
+        """Every photo comes once in each pass over the photos of a bucket; every pass has an order of its own."""
+        seen = step // len(self.buckets)  # as often has this bucket come before
+        round_, place = divmod(seen * self.slots + slot, len(portraits))
         return int(randomness.permutation(len(portraits), *self._key("photo-order", round_))[place])
 
     def _quantile(self, step: int, slot: int) -> float:

@@ -45,8 +45,6 @@ class Loop:
         self.config, self.accelerator, self.parts = config, accelerator, parts
         self.folder, self.state = folder, dict(state)
         self.done = 0
-        self.ended = False
-        """Whether there is nothing more to do: all steps are done, or the selector has seen enough."""
         self.parameters = parts.model.parameters_in_order()
         self.groups = parts.model.parameter_groups()
         self.optimizer = make_optimizer(config.optim, self.groups)
@@ -84,11 +82,11 @@ class Loop:
             desc="training",
             mininterval=0.2 if sys.stderr.isatty() else 20.0,
         )
-        self.ended = self.done == steps or self._seen_enough()
+        ended = self.done == steps or self._seen_enough()
         with StopRequest() as stop, bar:
             if self.done == 0:
                 self._look()
-            while not self.ended:
+            while not ended:
                 gradient_norm = self._step(self.done)
                 self.done += 1
                 bar.update()
@@ -97,10 +95,10 @@ class Loop:
                     self.moments.keep(self.done)
                 self._look()
                 stopping = self._agreed(stop.asked)
-                self.ended = self.done == steps or (self._is_candidate() and self._seen_enough())
-                if stopping or self.ended or self.done % self.config.checkpoint.every == 0:
+                ended = self.done == steps or (self._is_candidate() and self._seen_enough())
+                if stopping or ended or self.done % self.config.checkpoint.every == 0:
                     self._save()
-                if stopping and not self.ended:
+                if stopping and not ended:
                     raise Interrupted(self.done)
 
     @contextmanager
@@ -264,11 +262,7 @@ class Loop:
             trained=trained,
             ema=ema,
             optimizer={"optimizer": self.optimizer.state_dict(), "scaler": scaler},
-            state={
-                **self.state,
-                "loss_average": self.meter.average,
-                "ended": self.config.steps if self.ended else None,
-            },
+            state={**self.state, "loss_average": self.meter.average},
         )
         checkpoint.save(self.folder / "checkpoints", moment, self.config.checkpoint.keep)
         for kept in (self.parts.selector, self.moments):

@@ -17,7 +17,7 @@ from pydantic import Field
 from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder
-from likeness.files import new_folder, sha256, write_json
+from likeness.files import claim, new_folder, sha256, write_json
 from likeness.images import load_photo
 from likeness.person import Person
 from likeness.settings import Settings
@@ -62,8 +62,23 @@ def prepare(
     files = person.selfie_files()
     folder = _folder(person, resolution, shape)
     recipe = _recipe(files, resolution, seed, settings)
-    if _is_prepared(folder, recipe):
-        return folder
+    if not _is_prepared(folder, recipe):
+        # Several runs of one person are often started at once. Each would take the place of what another is about to read.
+        with claim(person.folder / ".preparing.lock", wait=True):
+            if not _is_prepared(folder, recipe):
+                _save(_rows(person, files, resolution, shape, seed, settings, progress), folder, recipe)
+    return folder
+
+
+def _rows(
+    person: Person,
+    files: Sequence[Path],
+    resolution: int,
+    shape: Shape,
+    seed: int,
+    settings: PrepareSettings,
+    progress: Callable[[Sequence[Path]], Iterable[Path]],
+) -> list[dict[str, Any]]:
     finder = FaceFinder()
     report = check_files(files, settings.intake, progress, finder)
     if not report.ok:
@@ -78,8 +93,7 @@ def prepare(
         split = "held-out" if digests[photo.file] in held_out else "train"
         common = {"photo": photo.file.name, "digest": digests[photo.file], "split": split}
         rows += [row | common for row in _portraits(photo, resolution, shape, finder, settings.captions)]
-    _save(rows, folder, recipe)
-    return folder
+    return rows
 
 
 def load_portraits(person: Person, resolution: int, shape: Shape = "square") -> "Dataset":

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
+from accelerate.utils import GradientAccumulationPlugin, parse_flag_from_env
 
 from likeness import adapter, resources
 from likeness.adapter import AdapterInfo
@@ -32,11 +33,14 @@ _PATIENCE = timedelta(hours=2)
 """For the processes that wait while the main one encodes, evaluates or draws."""
 _TURN = 10.0
 """Seconds in which the main process, if it has the same error, is gone, and its launcher has ended the others."""
+EXIT_KILLED = 130
+"""As shells have it: Ctrl-C where there was nothing to save."""
+_SHARDERS = ("DEEPSPEED", "FSDP", "MEGATRON_LM")
 _USAGE = "accelerate launch train.py --config configs/pocket.yaml person=people/ana [key=value ...]"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line. Returns the exit status: 0, 2 for what the user can put right, 75 when stopped and saved."""
+    """The command line. Returns the exit status: 0, 2 for what the user can put right, 75 when stopped and saved, 130 when stopped."""
     parser = argparse.ArgumentParser(prog="train.py", usage=_USAGE, description="Train an adapter of one person.")
     parser.add_argument("--config", type=Path, help="a YAML file of settings; the base's own recipe")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that override the file's")
@@ -49,14 +53,20 @@ def main(arguments: Sequence[str]) -> int:
         recipe = options.config or usual_recipe(options.overrides)
         if recipe is not None and recipe is not options.config and speaks:
             print(f"note: without --config this is the base's own recipe, {recipe.name}", file=sys.stderr)
-        folder = train(TrainConfig.load(recipe, options.overrides))
+        config = TrainConfig.load(recipe, options.overrides)
+        folder = train(config)
     except LikenessError as error:
         _tell(error, rank)
         return error.exit_code
     except Interrupted as stop:
         if speaks:
-            print(f"stopped and saved at step {stop.step}; the same command goes on from there", file=sys.stderr)
+            but = ", but for checkpoint.resume=never," if config.checkpoint.resume == "never" else ""
+            print(f"stopped and saved at step {stop.step}; the same command{but} goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except KeyboardInterrupt:  # before the steps or after them, or a second time
+        if speaks:
+            print("stopped; what was saved until then is there", file=sys.stderr)
+        return EXIT_KILLED
     if speaks:
         print(f"adapter: {folder}")
     return 0
@@ -93,11 +103,16 @@ def train(config: TrainConfig) -> Path:
     folder, target = person.runs / config.run_name, person.adapters / config.run_name
     accelerator = _accelerator(config, folder)
     try:
-        start = resume.find_start(config, person)
+        shares = accelerator.num_processes * config.gradient_accumulation
+        start = resume.find_start(config, person, shares)
+        began = start.checkpoint and start.checkpoint.name, start.finished, config.model_dump(exclude={"person"})
+        resume.check_agreement(accelerator, "settings and checkpoints", began, folder)
         if start.finished:
             accelerator.print(f"this run is finished: {config.steps} steps. Raise steps to go on with it")
+            if start.outdated:
+                accelerator.print("note: there are other selfies than when it was trained. For them: another name=...")
             return target
-        _train(config, person, accelerator, start)
+        _train(config, person, accelerator, start, shares)
     except BaseException:
         for tracker in accelerator.trackers:
             # One that could not be started cannot be finished either; its cause is to be read, not that.
@@ -112,11 +127,13 @@ def train(config: TrainConfig) -> Path:
     return target
 
 
-def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start: resume.Start) -> None:
+def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start: resume.Start, shares: int) -> None:
     folder, label = person.runs / config.run_name, f"{person.name}-{config.run_name}"
+    selfies = set(person.selfies_by_digest())
     saved = checkpoint.load(start.checkpoint, "cpu") if start.checkpoint is not None else None
     parts = assemble(config, person, accelerator)
     base_sha256, data_digest = parts.family.sha256(), parts.portraits.digest
+    resume.check_agreement(accelerator, "portraits and base", (data_digest, base_sha256), folder)
     if saved is not None:
         resume.check_sameness(saved.state, data_digest, base_sha256, folder)
     tracker_id: str = saved.state["tracker"] if saved is not None else tracking.new_id(label)
@@ -125,6 +142,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         "data_digest": data_digest,
         "base_sha256": base_sha256,
         "tracker": tracker_id,
+        "shares": shares,
     }
     loop = Loop(config, accelerator, parts, folder, state)
     if saved is not None:
@@ -149,11 +167,16 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
                 if selection is not None and selection.curve:
                     accelerator.print(f"kept: {selection.note}")
                 _save(config, parts, base_sha256, selection, person.adapters / config.run_name)
+            resume.note_finished(config, selfies, folder)
         accelerator.wait_for_everyone()
 
 
 def _accelerator(config: TrainConfig, folder: Path) -> Accelerator:
     precision = "no" if config.mixed_precision == "fp32" else config.mixed_precision
+    for name in _SHARDERS:
+        if parse_flag_from_env(f"ACCELERATE_USE_{name}"):
+            what = f"accelerate is set up for {name}, by which nothing is sharded here"
+            raise LikenessError(what, "Launch with --config_file configs/accelerate/multi_gpu.yaml")
     if precision == "fp16" and not torch.cuda.is_available():
         raise LikenessError("mixed_precision=fp16 needs a GPU", "Use bf16 or fp32")
     return Accelerator(
@@ -162,6 +185,8 @@ def _accelerator(config: TrainConfig, folder: Path) -> Accelerator:
         mixed_precision=precision,
         log_with=tracking.log_with(config.tracking, folder),
         project_dir=folder,
+        # The loop splits its batches itself: accelerate would divide the loss by what it finds in the environment.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
         kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )
 

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -160,6 +161,17 @@ def test_a_claim_is_one_holders_alone_until_it_lets_go(tmp_path: Path) -> None:
         assert waiting.is_alive() and not waited
     waiting.join(10)
     assert waited == [True]
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Lustre is where it is mounted without flock."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(LikenessError, match="cannot be locked.*Mount"), files.claim(tmp_path / "lock"):
+        pytest.fail("nobody holds it")
 
 
 def test_leftovers_of_killed_writes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

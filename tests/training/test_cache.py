@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,24 @@ def test_changed_pixels_and_damaged_files_are_encoded_anew(family: Family, perso
     encodings.portrait(row)
     assert calls == ["image"] * 3
     assert len(list((person.cache / "portraits").iterdir())) == 2
+
+
+@pytest.mark.parametrize(("part", "key"), [("vae", "scaling_factor"), ("text_encoder", "hidden_act")])
+def test_what_another_configuration_made_is_encoded_anew(
+    v_base: Path, person: Person, tmp_path: Path, part: str, key: str
+) -> None:
+    """The weights are the same: somebody corrected a base's scaling of latents, or a layer that is left out."""
+    row, base = rows_of(person)[0], tmp_path / "base"
+    shutil.copytree(v_base, base)
+    record = base / part / "config.json"
+    settings = json.loads(record.read_text())
+    encoded = []
+    for value in (settings[key], {"scaling_factor": 0.25, "hidden_act": "relu"}[key]):
+        record.write_text(json.dumps(settings | {key: value}))
+        encodings = Encodings(load_family(str(base)), person.cache)
+        (text,) = encodings.text(["one"]).stack(["one"]).values()
+        encoded.append(encodings.portrait(row).mean if part == "vae" else text)
+    assert not torch.equal(*encoded)
 
 
 def test_latents_are_the_encoders_and_the_mask_is_at_their_resolution(family: Family, person: Person) -> None:

@@ -1,3 +1,5 @@
+import resource
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,19 @@ def test_a_failed_save_leaves_the_earlier_one_and_nothing_else(tmp_path: Path, m
     with pytest.raises(LikenessError, match="no space left.*Free some space"):
         checkpoint.save(tmp_path, moment(10), keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-000005"]
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_file_is_one_line(tmp_path: Path) -> None:
+    """torch.save hides the system's error behind one of its own."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = replace(moment(5), optimizer={"optimizer": torch.zeros(100, 100), "scaler": None})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit[1]))  # Python ignores the signal: writes fail
+    try:
+        with pytest.raises(LikenessError, match="cannot be written: file too large"):
+            checkpoint.save(tmp_path, large, keep=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_half_written_folders_are_not_checkpoints(tmp_path: Path) -> None:

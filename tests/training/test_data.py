@@ -47,6 +47,17 @@ def test_every_photo_comes_once_in_a_pass_and_passes_differ() -> None:
     assert len(set(passes)) > 10
 
 
+def test_every_photo_comes_once_in_a_pass_over_each_bucket() -> None:
+    three = sampler(buckets=[portraits(), portraits(), portraits()], sample_posterior=False)
+    seen: dict[int, list[int]] = {}
+    for step in range(60):
+        photos = [int(value) // 10 for value in three.batch(step, range(4)).latents[:, 0, 0, 0]]
+        seen.setdefault(three._bucket(step), []).extend(photos)
+    assert set(seen) == {0, 1, 2}
+    for photos in seen.values():
+        assert all(sorted(photos[begin : begin + 5]) == [0, 1, 2, 3, 4] for begin in range(0, 80, 5))
+
+
 def test_the_order_in_which_portraits_were_read_does_not_matter() -> None:
     forwards, backwards = portraits(), Portraits([e for photo in portraits().photos[::-1] for e in photo])
     assert forwards.identity == backwards.identity

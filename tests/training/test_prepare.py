@@ -1,6 +1,7 @@
 """Portraits are cut, masked, described and held out; made once, whole or not at all."""
 
 import shutil
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -87,6 +88,24 @@ def test_a_new_photograph_or_setting_prepares_anew(tmp_path):
     after = load_portraits(person, 32)
     assert len(set(after["photo"])) == before + 1
     assert all(text.startswith("a selfie of {subject}") for text in after["caption"])
+
+
+def test_two_runs_at_once_prepare_once(tmp_path, monkeypatch):
+    person, checked, look = make_person(tmp_path / "ana", 2), [], preparation.check_files
+    settings = PrepareSettings(intake={"min_photos": 2})
+    other = threading.Thread(target=prepare, args=(person, 64, 0, settings))
+
+    def slowly(*given):
+        checked.append(given)
+        if len(checked) == 1:
+            other.start()
+            other.join(0.5)
+        return look(*given)
+
+    monkeypatch.setattr(preparation, "check_files", slowly)
+    prepare(person, 64, settings=settings)
+    other.join(60)
+    assert len(checked) == 1 and not other.is_alive()
 
 
 def test_a_failure_leaves_nothing_half_written(tmp_path, monkeypatch):

@@ -105,6 +105,24 @@ def test_an_error_of_one_process_is_told_by_it_and_one_of_all_once(
         assert done.returncode != 0 and line.startswith(expected)
 
 
+def test_machines_that_do_not_share_the_folder_do_not_go_on_from_different_steps(
+    v_base: Path, person: Person, tmp_path: Path
+) -> None:
+    """The second one has no checkpoint: its weights would be others, and its last steps nobody's."""
+    alone = make_person(tmp_path / "other" / person.name)
+    script = tmp_path / "node.py"
+    script.write_text(
+        "import os, sys\nfrom training.run import main\n"
+        "folder = [f'person={sys.argv[1]}'] if os.environ['RANK'] == '1' else []\nsys.exit(main(sys.argv[2:] + folder))\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    settings = command(v_base, person, "nodes", "steps=1", "batch_size=2")
+    run(settings)
+    done = attempt([*launch, str(script), str(alone.folder), *settings[2:], "steps=3"])
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert done.returncode != 0 and "do not have the same settings and checkpoints" in line and "share" in line
+
+
 def test_two_processes_make_the_adapter_of_one(v_base: Path, person: Person) -> None:
     more = ("steps=6", "batch_size=4", "objective.min_snr_gamma=5", "optim.schedule=linear", "checkpoint.every=3")
     alone = command(v_base, person, "alone", *more)

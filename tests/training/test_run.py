@@ -21,7 +21,7 @@ from tests.training.made import make_person
 from training import checkpoint, run, setup
 from training.config import TrainConfig
 from training.loop import Loop
-from training.resume import only_one
+from training.resume import find_start, only_one
 from training.run import main, train
 from training.samples import Samples
 from training.signals import EXIT_INTERRUPTED, Interrupted
@@ -134,6 +134,17 @@ def test_a_run_is_not_gone_on_with_on_other_selfies(v_base: Path, person: Person
     assert before.held_out != after.held_out and before.data_digest != after.data_digest
 
 
+def test_a_finished_run_says_that_there_are_other_selfies_now(
+    v_base: Path, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(v_base, person, steps=1))
+    train(config(v_base, person, steps=1))
+    assert "finished" in (said := capsys.readouterr().out) and "other selfies" not in said
+    (person.selfies / "new.jpg").write_bytes(b"one more")
+    train(config(v_base, person, steps=1))
+    assert "other selfies than when it was trained" in capsys.readouterr().out
+
+
 def test_a_lost_adapter_is_written_again_from_the_last_checkpoint(v_base: Path, person: Person) -> None:
     adapter = train(config(v_base, person))
     whole = (adapter / WEIGHTS).read_bytes()
@@ -178,6 +189,27 @@ def test_a_signal_saves_and_leaves_and_the_run_goes_on(
     train(config(v_base, person))
     train(config(v_base, person, name="straight"))
     assert difference(person.adapters / "run", person.adapters / "straight") == 0
+
+
+def ctrl_c(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_where_there_is_nothing_to_save_is_one_line(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "assemble", ctrl_c)
+    assert main([f"base={v_base}", f"person={person.folder}", "steps=1"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("stopped; ")
+
+
+def test_a_run_that_is_to_begin_anew_does_not_say_that_the_same_command_goes_on(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt_at(monkeypatch, 1)
+    arguments = [f"base={v_base}", f"person={person.folder}", "steps=3", "batch_size=2", "checkpoint.resume=never"]
+    assert main(arguments) == EXIT_INTERRUPTED
+    assert "the same command, but for checkpoint.resume=never, goes on" in capsys.readouterr().err
 
 
 def test_the_command_line_tells_a_stop_from_a_mistake(
@@ -229,6 +261,22 @@ def test_a_run_is_trained_by_one_process_at_a_time(v_base: Path, person: Person)
     with only_one(person, "run"), pytest.raises(LikenessError, match="another process is training this run"):
         train(config(v_base, person))
     train(config(v_base, person))
+
+
+def test_what_another_process_trained_while_the_base_was_loaded_is_not_thrown_away(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(v_base, person, steps=2))
+    theirs = (person.runs / "run").rename(person.runs / "theirs")
+
+    def and_another(*given: Any) -> Any:
+        theirs.rename(person.runs / "run")
+        return setup.assemble(*given)
+
+    monkeypatch.setattr(run, "assemble", and_another)
+    with pytest.raises(LikenessError, match="another process trained this run in the meantime"):
+        train(config(v_base, person, steps=3))
+    assert steps_saved(person) == [2] and (person.adapters / "run" / WEIGHTS).is_file()
 
 
 def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(v_base: Path, person: Person) -> None:
@@ -349,6 +397,49 @@ def test_rounds_may_change_on_the_way_but_where_dropout_is_drawn_for_them(v_base
     with pytest.raises(LikenessError, match="gradient_accumulation changed"):
         train(config(v_base, person, steps=2, lora=lora, name="dropped", gradient_accumulation=2))
     assert steps_saved(person, "dropped") == [1]
+
+
+def test_processes_may_change_on_the_way_but_where_dropout_is_drawn_for_them(v_base: Path, person: Person) -> None:
+    dropped = config(v_base, person, steps=1, lora={"rank": 2, "dropout": 0.5})
+    train(dropped)
+    assert find_start(dropped, person, shares=2).finished, "nothing more is drawn"
+    longer = dropped.model_copy(update={"steps": 2})
+    assert not find_start(longer, person, shares=1).finished
+    with pytest.raises(LikenessError, match="processes x gradient_accumulation changed from 1 to 2"):
+        find_start(longer, person, shares=2)
+
+
+def test_an_adapter_of_an_earlier_run_of_its_name_is_not_taken_for_a_run_s_own(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later run was begun anew, and killed between its last checkpoint and its adapter."""
+    adapter = train(config(v_base, person))
+    anew = config(v_base, person, optim={"lr": 1e-3}, checkpoint={"every": 2, "resume": "never"})
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_save", ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            train(anew)
+    train(config(v_base, person, optim={"lr": 1e-3}))
+    straight = train(config(v_base, person, optim={"lr": 1e-3}, name="straight"))
+    assert difference(adapter, straight) == 0
+
+
+@pytest.mark.parametrize("name", ["DEEPSPEED", "FSDP"])
+def test_a_launcher_that_would_shard_is_refused(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{name}", "true")
+    with pytest.raises(LikenessError, match=f"set up for {name}"):
+        train(config(v_base, person))
+
+
+def test_rounds_that_the_environment_names_divide_no_loss(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(v_base, person, steps=1))
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    train(config(v_base, person, steps=1, name="told"))
+    assert metrics(person)[0]["gradient_norm"] == metrics(person, "told")[0]["gradient_norm"]
 
 
 @pytest.mark.parametrize("mode", ["images", "none"])
