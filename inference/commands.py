@@ -171,7 +171,10 @@ def styles() -> None:
     typer.echo("The first of each is taken unless you give another, or words of your own.")
 
 
-def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPEG or WebP picture.")]) -> None:
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPEG or WebP picture.")],
+    root: Annotated[list[Path] | None, typer.Option(help="Somebody's root.pem: what they signed is trusted too.")] = None,
+) -> None:
     """Say whether a picture was made by a machine and whether it was changed since it was signed.
 
     Exit status: 0 when the signature holds, 1 when it does not or there is none, 2 when the command itself was wrong.
@@ -179,12 +182,12 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
     from inference.credentials import verify as verify_picture
 
     meanings = {
-        "trusted": "unchanged since this installation signed it",
+        "trusted": f"unchanged since {'a signer whom you trust' if root else 'this installation'} signed it",
         "valid": "unchanged since it was signed, by a signer whom this installation does not know",
         "invalid": "changed since it was signed, or the signature is damaged",
         "unsigned": "it carries no content credentials",
     }
-    verdict = verify_picture(path)
+    verdict = verify_picture(path, roots=root or ())
     typer.echo(f"{verdict.state}: {meanings[verdict.state]}")
     problems = "; ".join(verdict.problems)
     for label, text in (("signer", verdict.signer), ("source", verdict.source_type), ("problems", problems)):
