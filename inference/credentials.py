@@ -68,7 +68,9 @@ class Signer:
         if not self.folder.is_dir():
             try:
                 with files.claim(self.folder.with_name(f".{self.folder.name}.lock"), wait=True):
-                    if not self.folder.is_dir():  # another render began meanwhile: a second key would outlive what the first signs
+                    if (
+                        not self.folder.is_dir()
+                    ):  # another render began meanwhile: a second key would outlive what the first signs
                         _make_chain(self.folder)
             except LikenessError as error:
                 remedy = "Set XDG_CONFIG_HOME to a folder that you may write to"
@@ -136,7 +138,9 @@ def _anchors(roots: Sequence[Path]) -> str:
         try:
             found += x509.load_pem_x509_certificates(data)
         except ValueError as error:
-            remedy = "Give the root.pem of whoever signs; one of your own that is damaged belongs to a key to be made anew"
+            remedy = (
+                "Give the root.pem of whoever signs; one of your own that is damaged belongs to a key to be made anew"
+            )
             raise LikenessError("is no certificate", remedy, path) from error
     return "".join(certificate.public_bytes(Encoding.PEM).decode("ascii") for certificate in found)
 
