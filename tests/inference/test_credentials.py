@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inference import credentials, finish
 from inference.credentials import DIGITAL_SOURCE_TYPE, Signer
 from likeness.errors import LikenessError
+from likeness.images import load_photo
 
 pytest.importorskip("c2pa")
 
@@ -57,6 +58,16 @@ def test_xmp_gives_the_digital_source_type_also_without_a_signature(
     path = tmp_path / f"plain{suffix}"
     path.write_bytes(finish.encode(picture(), suffix, None))
     assert credentials.verify(path, signer.folder).state == "unsigned"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_pictures_say_what_their_colours_mean(signer: Signer, tmp_path: Path, suffix: str) -> None:
+    """As sRGB, by a profile that Pillow, and so the certificate, reads to the same pixels."""
+    (tmp_path / f"picture{suffix}").write_bytes(finish.encode(picture(), suffix, signer))
+    with Image.open(tmp_path / f"picture{suffix}") as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        assert ImageCms.getProfileDescription(profile).startswith("sRGB")
+        assert np.array_equal(np.asarray(load_photo(tmp_path / f"picture{suffix}")), np.asarray(image.convert("RGB")))
 
 
 def test_png_pixels_are_untouched_by_signing(signer: Signer) -> None:
