@@ -30,8 +30,17 @@ class Choice:
 
 
 def renderer_of(person: Person, chosen: Choice) -> Renderer:
-    """Loads the base with the adapter, the variant and the reference photos. Raises LikenessError for what does not go together."""
+    """Loads the base with the adapter, the variant and the reference photos.
+
+    Raises LikenessError for what does not go together, and for an adapter of somebody else, whose consent is not the person's to give.
+    """
     info = read_info(chosen.adapter)
+    selfies = person.selfies_by_digest()
+    if info and info.trained and selfies and selfies.keys().isdisjoint(info.trained):
+        what = "this adapter was trained on none of this person's selfies: whom it draws may not have agreed"
+        raise LikenessError(
+            what, "Render it for whom it was trained on, or put the selfies back as they were", chosen.adapter
+        )
     base = chosen.base or (info.base if info else "pocket")
     family = family_named(info.family) if info else family_class(base)
     revision = revision_of(base, chosen.adapter)

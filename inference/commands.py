@@ -46,9 +46,9 @@ def render(
     max_oversample: Annotated[float, typer.Option(min=1, help="Candidates drawn at most for each headshot.")] = 4.0,
     gate: Annotated[list[str] | None, typer.Option(help=GATE_HELP, show_default="the base's own")] = None,
     keep_rejected: Annotated[bool, typer.Option(help="Keep the pictures of rejected candidates too.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; the others follow on.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**53, help="Seed of the first picture; the others follow on.")] = 0,
     adapter: Annotated[str | None, typer.Option(help="Its name, folder or file.", show_default="the newest")] = None,
-    weight: Annotated[float, typer.Option(help="Strength of the adapter; 1 is as trained.")] = 1.0,
+    weight: Annotated[float, typer.Option(min=0, max=10, help="Strength of the adapter; 1 is as trained.")] = 1.0,
     subject: Annotated[str | None, typer.Option(help="Words for the person.", show_default="the adapter's")] = None,
     glasses: Annotated[bool | None, typer.Option(help="Draw glasses.", show_default="as on most selfies")] = None,
     base: Annotated[str | None, typer.Option(help="Base model.", show_default="the adapter's")] = None,
@@ -179,7 +179,12 @@ def styles() -> None:
     typer.echo("The first of each is taken unless you give another, or words of your own.")
 
 
-def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPEG or WebP picture.")]) -> None:
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPEG or WebP picture.")],
+    root: Annotated[
+        list[Path] | None, typer.Option(help="Somebody's root.pem: what they signed is trusted too.")
+    ] = None,
+) -> None:
     """Say whether a picture was made by a machine and whether it was changed since it was signed.
 
     Exit status: 0 when the signature holds, 1 when it does not or there is none, 2 when the command itself was wrong.
@@ -187,12 +192,12 @@ def verify(path: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG, JPE
     from inference.credentials import verify as verify_picture
 
     meanings = {
-        "trusted": "unchanged since this installation signed it",
+        "trusted": f"unchanged since {'a signer whom you trust' if root else 'this installation'} signed it",
         "valid": "unchanged since it was signed, by a signer whom this installation does not know",
         "invalid": "changed since it was signed, or the signature is damaged",
         "unsigned": "it carries no content credentials",
     }
-    verdict = verify_picture(path)
+    verdict = verify_picture(path, roots=root or ())
     typer.echo(f"{verdict.state}: {meanings[verdict.state]}")
     problems = "; ".join(verdict.problems)
     for label, text in (("signer", verdict.signer), ("source", verdict.source_type), ("problems", problems)):
@@ -207,8 +212,11 @@ def _named(recogniser: str | None) -> dict[str, str]:
 
 
 def _adapter(person: Person, given: str | None) -> Path:
-    """A file or folder of that name, else the person's adapter of that name, else their newest."""
-    return Path(given) if given and Path(given).exists() else person.adapter(given)
+    """The person's adapter of that name, else a file or folder; their newest without a name."""
+    own = [path for path in person.adapter_folders() if path.name == given]
+    if given and not own and (Path(given).exists() or "/" in given or given.endswith(".safetensors")):
+        return Path(given)
+    return person.adapter(given)
 
 
 def _modes(pairs: list[str]) -> dict[str, str]:
@@ -275,7 +283,11 @@ def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
         def progress(done: int, total: int) -> None:
             bar.update(task, description="Drawing", completed=done, total=total)
 
-        folder, shots = headshots.render(person, request, renderer, chosen.adapter, progress)
+        try:
+            folder, shots = headshots.render(person, request, renderer, chosen.adapter, progress)
+        except KeyboardInterrupt:
+            typer.echo(f"stopped; what was drawn until then, if anything, is in {person.headshots}", err=True)
+            raise
     gates = read_index(folder / INDEX).gates
     for shot in shots:
         measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"

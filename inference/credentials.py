@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 class Verdict:
     """What a picture's credentials say.
 
-    trusted: unchanged, and signed by this installation. valid: unchanged, signed by somebody else.
+    trusted: unchanged, and signed by this installation or by one whose root was given. valid: unchanged, signed by somebody else.
     invalid: changed since it was signed. unsigned: no credentials.
     """
 
@@ -66,7 +67,11 @@ class Signer:
             raise _not_installed()
         if not self.folder.is_dir():
             try:
-                _make_chain(self.folder)
+                with files.claim(self.folder.with_name(f".{self.folder.name}.lock"), wait=True):
+                    if (
+                        not self.folder.is_dir()
+                    ):  # another render began meanwhile: a second key would outlive what the first signs
+                        _make_chain(self.folder)
             except LikenessError as error:
                 remedy = "Set XDG_CONFIG_HOME to a folder that you may write to"
                 raise LikenessError(f"no signing key can be made: it {error.what}", remedy, self.folder) from error
@@ -98,11 +103,11 @@ class Signer:
         return signed.getvalue()
 
 
-def verify(path: Path, folder: Path | None = None) -> Verdict:
-    """What the credentials of a picture say, by the roots in `folder` (this installation's own).
+def verify(path: Path, folder: Path | None = None, roots: Sequence[Path] = ()) -> Verdict:
+    """What the credentials of a picture say, by the root in `folder` (this installation's own) and by others' `roots`.
 
     Nothing is fetched: credentials that lie elsewhere, at an address that the picture names, count as none. Raises LikenessError
-    when there is no such picture or the libraries are missing.
+    when there is no such picture, a root is none, or the libraries are missing.
     """
     if not available():
         raise _not_installed()
@@ -111,15 +116,33 @@ def verify(path: Path, folder: Path | None = None) -> Verdict:
     mime = _mime_type(data)
     if mime is None:
         raise LikenessError("is not a picture whose credentials can be read", "Give a PNG, a JPEG or a WebP", path)
-    root = (folder or credentials_folder()) / "root.pem"
-    anchors = root.read_text(encoding="ascii") if root.is_file() else ""
-    return _read(data, mime, anchors)
+    own = (folder or credentials_folder()) / "root.pem"
+    return _read(data, mime, _anchors([*([own] if own.is_file() else []), *roots]))
 
 
 def credentials_folder() -> Path:
     """Where this user's signing key is: `$XDG_CONFIG_HOME/likeness/credentials`, else under `~/.config`."""
     home = os.environ.get("XDG_CONFIG_HOME") or ""
     return (Path(home) if os.path.isabs(home) else Path.home() / ".config") / "likeness" / "credentials"
+
+
+def _anchors(roots: Sequence[Path]) -> str:
+    """The certificates in these files as one PEM. Raises LikenessError: c2pa calls every picture invalid by a root that it cannot read."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    found: list[x509.Certificate] = []
+    for path in roots:
+        with files.explained(path, "cannot be read"):
+            data = path.read_bytes()
+        try:
+            found += x509.load_pem_x509_certificates(data)
+        except ValueError as error:
+            remedy = (
+                "Give the root.pem of whoever signs; one of your own that is damaged belongs to a key to be made anew"
+            )
+            raise LikenessError("is no certificate", remedy, path) from error
+    return "".join(certificate.public_bytes(Encoding.PEM).decode("ascii") for certificate in found)
 
 
 def _mime_type(picture: bytes) -> str | None:
@@ -194,7 +217,7 @@ def _certificate(name: str, issuer: str, public: Any, issuer_key: Any, purpose: 
     from cryptography.x509.oid import NameOID
 
     def named(text: str) -> x509.Name:
-        parts = [(NameOID.COMMON_NAME, text), (NameOID.ORGANIZATION_NAME, "Likeness, this installation")]
+        parts = [(NameOID.COMMON_NAME, text), (NameOID.ORGANIZATION_NAME, "An installation of Likeness")]
         return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
 
     usage = dict.fromkeys(

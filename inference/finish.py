@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from inference.credentials import XMP, Signer
 from likeness import files
@@ -20,18 +21,26 @@ SUFFIXES: dict[Format, str] = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 
 
 def encode(image: Image.Image, suffix: str, signer: Signer | None) -> bytes:
-    """The file's bytes: RGB pixels, XMP with the digital source type, and with a signer the C2PA manifest."""
-    buffer = io.BytesIO()
+    """The file's bytes: sRGB pixels that say so, XMP with the digital source type, and with a signer the C2PA manifest."""
+    buffer, icc = io.BytesIO(), _srgb()
     image = image.convert("RGB")
     if suffix == ".png":
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("XML:com.adobe.xmp", XMP.decode())
-        image.save(buffer, "PNG", pnginfo=chunks)
+        image.save(buffer, "PNG", pnginfo=chunks, icc_profile=icc)
     elif suffix == ".webp":
-        image.save(buffer, "WEBP", quality=95, xmp=XMP)
+        image.save(buffer, "WEBP", quality=95, xmp=XMP, icc_profile=icc)
     else:
-        image.save(buffer, "JPEG", quality=95, subsampling=0, xmp=XMP)
+        image.save(buffer, "JPEG", quality=95, subsampling=0, xmp=XMP, icc_profile=icc)
     return signer.sign(buffer.getvalue()) if signer else buffer.getvalue()
+
+
+@cache
+def _srgb() -> bytes:
+    """The colour profile, without which wide screens and printers show skin in colours of their own; without its time of making,
+    so that equal pictures are equal files."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]
 
 
 def write(path: Path, image: Image.Image, record: Mapping[str, Any], signer: Signer | None) -> None:

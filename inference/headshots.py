@@ -39,6 +39,7 @@ from likeness.sheets import tile
 _log = logging.getLogger(__name__)
 
 SHEET = "sheet.jpg"
+JUDGED = 1024
 NOT_PASSING = "-not-passing"
 """In the name of a picture that a gate rejected: nobody should take it for a good one, whatever they read."""
 
@@ -59,8 +60,8 @@ class RenderRequest(Settings):
     """What is done about failures, where it is not what the base's recipe says."""
     keep_rejected: bool = False
     """Whether the pictures of rejected candidates stay."""
-    seed: int = Field(0, ge=0)
-    """Of the first candidate; the others follow on."""
+    seed: int = Field(0, ge=0, le=2**53)
+    """Of the first candidate; the others follow on. Up to what every reader of JSON takes for a whole number."""
     subject: str | None = None
     """Words for the person in the prompt; None: the adapter's trigger and class word."""
     glasses: bool | None = None
@@ -109,12 +110,7 @@ def render(
     glasses = _glasses(renderer) if request.glasses is None else request.glasses
     prompt = compose(style, request.choices, request.subject or _subject(renderer), glasses)
     gates = renderer.recipe.gates.over(request.gates)
-    if renderer.family.unread(prompt.positive):
-        _log.warning("the prompt is longer than this base reads: what you chose last may not show")
-    if renderer.info is not None and not renderer.info.trained:
-        _log.warning(
-            "which selfies this adapter was trained on is not on record: all of them choose, and none can report"
-        )
+    _warn(request, renderer, prompt, made_elsewhere=adapter is not None and renderer.info is None)
     signer = _signer()
     folder = _new_run(person.headshots, style.name)
     writer = _Writer(folder, request, style, prompt, gates, origin(renderer, adapter, request.sampling), signer)
@@ -176,10 +172,8 @@ class _Writer:
         self.signer = signer
 
     def write(self, drawn: Image.Image, seed: int, judge: Judge) -> Headshot:
-        image = enlarge(drawn, self.request.size)
-        if self.style.monochrome:
-            image = ImageOps.grayscale(image).convert("RGB")
-        assessment = judge.assess(image)
+        image = self._finished(drawn, self.request.size)
+        assessment = judge.assess(self._finished(drawn, _judged(max(drawn.size), max(image.size))))
         passes = not self.gates.rejecting(assessment.failures)
         name = f"{seed:06d}{'' if passes else NOT_PASSING}{finish.SUFFIXES[self.request.format]}"
         record = {
@@ -201,6 +195,10 @@ class _Writer:
         }
         finish.write(self.folder / name, image, record, self.signer)
         return Headshot(self.folder / name, seed, assessment, passes)
+
+    def _finished(self, drawn: Image.Image, size: int | None) -> Image.Image:
+        image = enlarge(drawn, size)
+        return ImageOps.grayscale(image).convert("RGB") if self.style.monochrome else image
 
     def index(self, done: Sequence[Headshot], gone: Collection[int] = ()) -> Index:
         """Of what has been drawn, as if that were all; `gone`: seeds of those whose pictures do not stay."""
@@ -227,8 +225,26 @@ def _heeded(sampling: Mapping[str, Any]) -> bool:
     return guided and sampling["negative"]
 
 
+def _warn(request: RenderRequest, renderer: Renderer, prompt: Prompt, made_elsewhere: bool) -> None:
+    """Of what draws or measures less than one might think."""
+    if renderer.family.unread(prompt.positive):
+        _log.warning("the prompt is longer than this base reads: what you chose last may not show")
+    if made_elsewhere and not request.subject:
+        _log.warning("by which words this adapter draws its person is not on record: give them (--subject)")
+    if made_elsewhere or (renderer.info is not None and not renderer.info.trained):
+        _log.warning(
+            "which selfies this adapter was trained on is not on record: all of them choose, and none can report"
+        )
+
+
 def _glasses(renderer: Renderer) -> bool:
     return renderer.info is not None and renderer.info.glasses
+
+
+def _judged(drawn: int, written: int) -> int:
+    """The longer side in px at which a picture is looked at: as it is written, but no smaller than drawn, where skin loses its
+    texture, and no larger than JUDGED, where a look takes minutes and finds nothing more."""
+    return max(drawn, min(written, JUDGED))
 
 
 def _subject(renderer: Renderer) -> str:

@@ -78,7 +78,7 @@ def load_styles(folder: Path | None = None) -> dict[str, Style]:
 
 def find_style(name_or_path: str) -> Style:
     """The packaged style of that name, or the one in a YAML file of your own. Raises LikenessError for neither."""
-    if name_or_path.endswith(".yaml"):
+    if name_or_path.endswith((".yaml", ".yml")):
         return _read(Path(name_or_path))
     styles = load_styles()
     if name_or_path not in styles:

@@ -104,7 +104,10 @@ def read_info(path: Path) -> AdapterInfo | None:
             header = (reader.metadata() or {}).get(HEADER_KEY)
     except (OSError, SafetensorError) as error:
         raise damaged_error(weights) from error
-    return None if header is None else AdapterInfo.parse(json.loads(header), weights)
+    try:
+        return None if header is None else AdapterInfo.parse(json.loads(header), weights)
+    except ValueError as error:
+        raise damaged_error(weights) from error
 
 
 def lora_file(path: Path) -> Path:

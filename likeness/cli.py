@@ -17,6 +17,9 @@ import training.commands
 from likeness import __version__
 from likeness.errors import LikenessError
 
+EXIT_KILLED = 130
+"""As shells have it of what Ctrl-C ended."""
+
 # Typer builds the command tree when called, so every heavy import waits inside the command that needs it.
 app = typer.Typer(
     help="Learn one person's face from a handful of selfies and render headshots that are measurably that person.",
@@ -137,7 +140,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _complain("interrupted")
-        sys.exit(130)
+        sys.exit(EXIT_KILLED)
+    except SystemExit as end:
+        if end.code == EXIT_KILLED:  # newer releases of typer make that of a KeyboardInterrupt, and say nothing
+            _complain("interrupted")
+        raise
     except Exception as error:  # noqa: BLE001 - the last place where it can be told in one line
         what = " ".join(str(error).split())[:300] or "no message"
         _complain(f"{type(error).__name__}: {what}. This is a fault of Likeness: LIKENESS_DEBUG=1 shows where")

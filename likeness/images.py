@@ -84,7 +84,8 @@ def enlarge(image: Image.Image, size: int | None) -> Image.Image:
     if size is None or max(image.size) == size:
         return image
     scale = size / max(image.size)
-    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _read_head(path: Path) -> bytes:

@@ -3,15 +3,18 @@
 import json
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from inference import headshots
 from likeness import files, resources
 from likeness.cli import app
 from likeness.errors import LikenessError
-from likeness.person import Person
+from likeness.person import Consent, Person
 from tests.tiny import make_tiny_base
 
 SELFIES = sorted((resources.assets() / "cohort").glob("p900000/selfie_*.jpg"))
@@ -26,10 +29,46 @@ def run(*arguments: object, status: int = 0) -> str:
     return result.output
 
 
+def trained_on(person: Person, photos: list[Path]) -> None:
+    path = person.adapter() / "adapter.json"
+    trained = [files.sha256(photo) for photo in photos]
+    files.write_json(path, json.loads(path.read_text()) | {"trained": trained})
+
+
+def test_an_adapter_of_somebody_else_draws_nobody_in_a_person_s_name(person: Person, tmp_path: Path) -> None:
+    """Nobody agrees to being drawn for somebody else; nor would any gate know the face."""
+    other = Person.create(tmp_path / "people" / "ben", Consent(who="Ben", basis="self", when=date(2026, 11, 23)))
+    shutil.copy(SELFIES[0], other.selfies)
+    message = run("render", other.folder, "--adapter", person.adapter(), status=2)
+    assert "none of this person's selfies" in message and not other.headshots.exists()
+    trained_on(person, other.selfie_files())
+    run("render", other.folder, "--adapter", person.adapter(), "--count", 1, "--steps", 1, "--max-oversample", 1)
+
+
+def test_a_person_s_own_adapter_comes_before_a_folder_that_is_called_so(
+    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "first").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run("render", person.folder, "--adapter", "first", "--count", 1, "--steps", 1, "--max-oversample", 1)
+    assert "no adapter is in this folder" in run("render", person.folder, "--adapter", "./first", status=2)
+
+
+def test_what_was_drawn_before_an_interruption_is_told(
+    person: Person, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(headshots, "render", interrupted)
+    assert f"is in {person.headshots}" in run("render", person.folder, status=130)
+
+
 def test_render_and_verify(person: Person, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for selfie in SELFIES[:3]:
         person.selfies.mkdir(exist_ok=True)
         shutil.copy(selfie, person.selfies)
+    trained_on(person, person.selfie_files())
     output = run(
         *("render", person.folder, "--style", "office", "--count", 2, "--steps", 2, "--size", 64),
         *("--outfit", "a red scarf", "--device", "cpu", "--format", "jpeg", "--gate", "faults=warn"),
@@ -60,12 +99,17 @@ def test_a_picture_may_be_taller_than_wide(person: Person) -> None:
         assert words in run("render", person.folder, "--device", "cpu", "--shape", shape, status=2)
 
 
-def test_a_lora_file_made_elsewhere(person: Person, base: Path, tmp_path: Path) -> None:
-    shutil.copy(person.adapter() / "pytorch_lora_weights.safetensors", tmp_path / "mine.safetensors")
-    arguments = ["--base", base, "--subject", "sks person", "--count", 1, "--steps", 2, "--size", 32]
-    run("render", person.folder, "--adapter", tmp_path / "mine.safetensors", *arguments)
+def test_a_lora_file_made_elsewhere(
+    person: Person, base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_file(load_file(person.adapter() / "pytorch_lora_weights.safetensors"), tmp_path / "mine.safetensors")
+    arguments = ["--base", base, "--count", 1, "--steps", 2, "--size", 32]
+    run("render", person.folder, "--adapter", tmp_path / "mine.safetensors", *arguments, "--subject", "sks person")
+    assert "all of them choose" in caplog.text and "--subject" not in caplog.text
     (record,) = person.headshots.glob("*/000000*.json")
     assert json.loads(record.read_text())["adapter"] == "mine.safetensors"
+    run("render", person.folder, "--adapter", tmp_path / "mine.safetensors", *arguments)
+    assert "give them (--subject)" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -73,6 +117,8 @@ def test_a_lora_file_made_elsewhere(person: Person, base: Path, tmp_path: Path) 
     [
         (["--style", "studio-gray"], "no style 'studio-gray'"),
         (["--adapter", "second"], "no adapter 'second'.*first"),
+        (["--adapter", "second.safetensors"], "second.safetensors: there is no such adapter"),
+        (["--style", "mine.yml"], "mine.yml: cannot be read"),
         (["--base", "nowhere"], "no base model 'nowhere'"),
         (["--format", "gif"], "format is 'gif'"),
         (["--fast"], "no fast variant of sd15"),
@@ -89,6 +135,11 @@ def test_wrong_arguments_are_one_line(person: Person, arguments: list[str], matc
     message = run("render", person.folder, "--steps", 2, *arguments, status=2)
     assert re.search(match, message) and "\n" not in message
     assert not person.headshots.exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--weight", "nan"), ("--weight", "inf"), ("--seed", 2**64)])
+def test_numbers_that_draw_nothing_are_refused(person: Person, option: str, value: object) -> None:
+    assert f"Invalid value for '{option}'" in run("render", person.folder, option, value, status=2)
 
 
 def test_an_adapter_of_another_family_is_one_line(person: Person) -> None:

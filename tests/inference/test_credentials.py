@@ -4,16 +4,19 @@ import io
 import socket
 import stat
 import sys
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inference import credentials, finish
 from inference.credentials import DIGITAL_SOURCE_TYPE, Signer
 from likeness.errors import LikenessError
+from likeness.images import load_photo
 
 pytest.importorskip("c2pa")
 
@@ -57,6 +60,16 @@ def test_xmp_gives_the_digital_source_type_also_without_a_signature(
     assert credentials.verify(path, signer.folder).state == "unsigned"
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_pictures_say_what_their_colours_mean(signer: Signer, tmp_path: Path, suffix: str) -> None:
+    """As sRGB, by a profile that Pillow, and so the certificate, reads to the same pixels."""
+    (tmp_path / f"picture{suffix}").write_bytes(finish.encode(picture(), suffix, signer))
+    with Image.open(tmp_path / f"picture{suffix}") as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        assert ImageCms.getProfileDescription(profile).startswith("sRGB")
+        assert np.array_equal(np.asarray(load_photo(tmp_path / f"picture{suffix}")), np.asarray(image.convert("RGB")))
+
+
 def test_png_pixels_are_untouched_by_signing(signer: Signer) -> None:
     signed = Image.open(io.BytesIO(finish.encode(picture(), ".png", signer)))
     assert np.array_equal(np.asarray(signed), np.asarray(picture()))
@@ -75,6 +88,32 @@ def test_another_installation_is_not_trusted(signer: Signer, tmp_path: Path) -> 
     path = tmp_path / "picture.png"
     path.write_bytes(finish.encode(picture(), ".png", other))
     assert credentials.verify(path, signer.folder).state == "valid"
+
+
+def test_two_renders_that_begin_at_once_make_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first signs would be trusted nowhere once a second key had taken the place of its own."""
+    make, made = credentials._make_chain, []
+
+    def slowly(folder: Path) -> None:
+        made.append(folder)
+        time.sleep(0.3)
+        make(folder)
+
+    monkeypatch.setattr(credentials, "_make_chain", slowly)
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(Signer, [tmp_path / "credentials"] * 2)
+    assert len(made) == 1 and first._key == second._key
+
+
+def test_who_was_given_a_root_trusts_its_signer(signer: Signer, tmp_path: Path) -> None:
+    own, path = Signer(tmp_path / "own"), tmp_path / "picture.png"
+    path.write_bytes(finish.encode(picture(), ".png", signer))
+    assert credentials.verify(path, own.folder).state == "valid"
+    assert credentials.verify(path, own.folder, [signer.folder / "root.pem"]).state == "trusted"
+    assert credentials.verify(path, signer.folder, [own.folder / "root.pem"]).state == "trusted"
+    (own.folder / "root.pem").write_text("a certificate that was damaged calls no picture changed")
+    with pytest.raises(LikenessError, match=r"root.pem: is no certificate"):
+        credentials.verify(path, own.folder)
 
 
 def test_the_key_lives_in_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,27 @@ def test_a_monochrome_style_is_turned_grey(person: Person, renderer: Renderer, m
     assert np.ptp(found[1], axis=2).max() > 5
 
 
+@pytest.mark.parametrize(
+    ("drawn", "written", "seen"), [(256, 128, 256), (256, 512, 512), (256, 8192, 1024), (2048, 4096, 2048)]
+)
+def test_gates_look_neither_at_less_than_was_drawn_nor_at_more_than_tells(drawn: int, written: int, seen: int) -> None:
+    """On pocket's pictures, written at 128 px, three of four good ones had no texture; at 8192 px a look takes minutes."""
+    assert headshots._judged(drawn, written) == seen
+
+
+def test_a_picture_passes_whatever_the_size_of_its_file(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Eye(LikenessBySeed):
+        def assess(self, image: Image.Image) -> Assessment:
+            assert image.size == (32, 32)
+            return super().assess(image)
+
+    request = REQUEST.model_copy(update={"count": 1, "size": 16})
+    _, (shot,) = headshots.render(person, request, renderer, judge=Eye(0.5))  # type: ignore[arg-type]
+    assert Image.open(shot.path).size == (16, 16)
+
+
 def test_gates_are_the_base_s_own_unless_told(person: Person, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write_json(base / "recipe.json", {"steps": 2, "gates": {"texture": "warn"}})
     try:

@@ -184,6 +184,8 @@ def test_files_that_are_no_adapters_are_refused(
     refused(pipe, tmp_path / "cut.safetensors", base, "damaged")
     (tmp_path / "text.safetensors").write_text("not found")
     refused(pipe, tmp_path / "text.safetensors", base, "several|damaged")
+    save_file(load_file(ours / LORA), tmp_path / "told.safetensors", {"likeness": "no JSON"})
+    refused(pipe, tmp_path / "told.safetensors", base, "told.safetensors: is damaged")
     refused(pipe, tmp_path, base, "several LoRA files")
 
 

@@ -137,7 +137,7 @@ def test_a_command_that_is_told_to_end_ends_as_by_ctrl_c(
     ("error", "status", "message"),
     [
         (LikenessError("no such thing", "Make one", Path("people/ana")), 2, "people/ana: no such thing. Make one"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("division\nby zero"), 1, "ZeroDivisionError: division by zero. This is a fault of"),
     ],
 )

@@ -346,3 +346,7 @@ def test_the_largest_picture_is_not_a_bomb(tmp_path: Path, recwarn: pytest.Warni
     huge_png(path, 9_900)
     assert load_photo(path).size == (9_900, 9_900)
     assert not recwarn.list
+
+
+def test_the_thinnest_picture_keeps_a_pixel() -> None:
+    assert images.enlarge(Image.new("RGB", (32, 4000)), 16).size == (1, 16)
