@@ -110,7 +110,7 @@ def _group(report: Mapping[str, Any], group: Mapping[str, Any], rejected: Reject
     return (
         f"<h2>{escape(group['name'])}</h2>"
         + (f"<ul>{found}</ul>" if found else "")
-        + f"<details{' open' if found else ''}><summary>{group['people']} people, {group['pictures']} headshots</summary>"
+        + f"<details{' open' if found else ''}><summary>{group['people']} people, {group['pictures']} headshots, against {group['others']} others</summary>"
         + _table(report, group)
         + (f'<p>Headshots that do not pass:</p><div class="shots">{figures}</div>' if figures else "")
         + "</details>"
