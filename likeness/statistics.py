@@ -138,7 +138,7 @@ def group_gaps(
     observed = _differences(values, members, others)
     generator = randomness.rng(seed, "group gaps")
     chance = np.stack([_differences(values[generator.permutation(len(values))], members, others) for _ in range(draws)])
-    spread = np.sqrt(np.nanmean(np.where(np.isfinite(chance), chance, 0) ** 2, axis=0))
+    spread = np.sqrt(np.nansum(chance**2, axis=0) / np.maximum(np.isfinite(chance).sum(axis=0), 1))
     spread[~(spread > 1e-12)] = np.nan
     t = observed / spread
     largest = np.nanmax(np.nan_to_num(np.abs(chance / spread)), axis=(1, 2), initial=0.0)

@@ -115,6 +115,18 @@ def test_gaps_between_groups_hold_their_error_rate_and_find_what_is_there():
     assert gaps[0][1].difference == pytest.approx(values[:8, 1].mean() - values[8:, 1].mean())
 
 
+def test_t_is_in_deviations_of_chance_also_where_few_are_measured():
+    """Of 40 people 4 are measured, so that most draws leave the small group none of them and tell nothing."""
+    values = np.full((40, 1), np.nan)
+    values[:4, 0] = [1.0, 2.0, 4.0, 8.0]
+    one = np.arange(40)[None] % 10 == 0
+    ((gap,),) = group_gaps(values, one, ~one, 0, draws=2000)
+    # One member at a time is drawn in most of the draws that tell anything: the spread of one against three.
+    single = [first - np.delete(values[:4, 0], place).mean() for place, first in enumerate(values[:4, 0])]
+    assert gap is not None and gap.difference == pytest.approx(single[0])
+    assert gap.t == pytest.approx(gap.difference / np.sqrt(np.mean(np.square(single))), rel=0.1)
+
+
 def test_a_measure_that_does_not_vary_has_no_gap():
     values = np.column_stack([np.ones(6), np.full(6, np.nan)])
     half = np.array([[True] * 3 + [False] * 3])
