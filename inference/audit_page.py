@@ -14,6 +14,8 @@ from likeness.images import load_photo
 Rejected = Mapping[str, Sequence[tuple[Path, tuple[str, ...]]]]
 """{person: [(headshot, why it does not pass)]}."""
 
+NO_GROUPS = "There is no group with enough people to compare."
+
 _SHOWN = 6
 """Pictures of a group."""
 
@@ -41,7 +43,7 @@ def page(report: Mapping[str, Any], rejected: Rejected) -> str:
 
 def _verdict(report: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
     if not report["groups"]:
-        return "<p><b>There is no group with enough people to compare.</b></p>"
+        return f"<p><b>{NO_GROUPS}</b></p>"
     if not found:
         return f"<p><b>No group is served worse beyond chance</b>, of {len(report['groups'])} that were compared.</p>"
     lines = [

@@ -219,6 +219,7 @@ def test_the_command_writes_both_files(few: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(socket.socket, "connect", None)  # nothing goes out
     result = CliRunner().invoke(app, ["audit", str(few), "--out", str(tmp_path), "--fail"])
     assert result.exit_code == 0, result.output
+    assert "no group with enough people to compare" in result.output and "beyond chance" not in result.output
     report = json.loads((tmp_path / "audit.json").read_text())
     assert [one["person"] for one in report["left_out"]] == ["dee"] and "no adapter" in report["left_out"][0]["why"]
     assert report["each"]["cy"]["rejected"] == pytest.approx(1 / 3) and report["each"]["cy"]["yield"] == 0.6
