@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from inference import certificate
 from inference.charts import bars, strips
+from inference.index import read_record
 from inference.material import load_selfies, load_shots
 from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
@@ -193,6 +194,13 @@ def test_words_on_charts_lie_on_no_others_and_within_the_picture() -> None:
             spans.setdefault(y, []).append((start, start + 7 * len(words)))
         for row in spans.values():
             assert all(one[1] <= other[0] for one, other in itertools.pairwise(sorted(row)))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"assessment": 3}', '{"assessment": {}}', "3", "{"])
+def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LikenessError, match="no index or record"):
+        read_record(tmp_path / "a.json")
 
 
 def test_charts_stay_on_their_canvas_and_escape_words() -> None:
