@@ -14,6 +14,8 @@ from likeness.images import load_photo
 Rejected = Mapping[str, Sequence[tuple[Path, tuple[str, ...]]]]
 """{person: [(headshot, why it does not pass)]}."""
 
+NO_GROUPS = "There is no group with enough people to compare."
+
 _SHOWN = 6
 """Pictures of a group."""
 
@@ -41,7 +43,7 @@ def page(report: Mapping[str, Any], rejected: Rejected) -> str:
 
 def _verdict(report: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
     if not report["groups"]:
-        return "<p><b>There is no group with enough people to compare.</b></p>"
+        return f"<p><b>{NO_GROUPS}</b></p>"
     if not found:
         return f"<p><b>No group is served worse beyond chance</b>, of {len(report['groups'])} that were compared.</p>"
     lines = [
@@ -110,7 +112,7 @@ def _group(report: Mapping[str, Any], group: Mapping[str, Any], rejected: Reject
     return (
         f"<h2>{escape(group['name'])}</h2>"
         + (f"<ul>{found}</ul>" if found else "")
-        + f"<details{' open' if found else ''}><summary>{group['people']} people, {group['pictures']} headshots</summary>"
+        + f"<details{' open' if found else ''}><summary>{group['people']} people, {group['pictures']} headshots, against {group['others']} others</summary>"
         + _table(report, group)
         + (f'<p>Headshots that do not pass:</p><div class="shots">{figures}</div>' if figures else "")
         + "</details>"

@@ -87,9 +87,12 @@ def report_of(subjects: Sequence[Subject], labels: Labels, settings: AuditSettin
     values = np.array([[row[name] for name in COLUMNS] for row in rows], np.float64)
     known = {name: labels[name] for name in names if name in labels}
     found = groups(known, settings.least_people)
-    members = np.array([[name in group.members for name in names] for group in found], bool).reshape(-1, len(names))
+    members, others = (
+        np.array([[name in side for name in names] for side in sides], bool).reshape(-1, len(names))
+        for sides in ([group.members for group in found], [group.others for group in found])
+    )
     labelled = np.array([name in known for name in names])
-    gaps = group_gaps(values[labelled], members[:, labelled], settings.seed) if found else []
+    gaps = group_gaps(values[labelled], members[:, labelled], others[:, labelled], settings.seed) if found else []
     everyone = _summary("everyone", values, subjects, settings.seed)
     table = [
         _group(group, values[inside], [one for one in subjects if one.name in group.members], row, settings)
@@ -132,7 +135,9 @@ def _group(
         worst = max(worst, abs(gap.t)) if worse else worst
         if worse and gap.p < settings.significance:
             findings.append(name)
-    return summary | {"attributes": dict(group.values), "findings": findings, "worst_t": worst}
+    return summary | {
+        "attributes": dict(group.values), "others": len(group.others), "findings": findings, "worst_t": worst
+    }  # fmt: skip
 
 
 def _summary(name: str, values: npt.NDArray[np.float64], members: Sequence[Subject], seed: int) -> dict[str, Any]:
@@ -228,7 +233,7 @@ def _cannot_tell(subjects: Sequence[Subject], found: Sequence[Group], settings: 
     return [
         f"Groups of fewer than {settings.least_people} people are left out.",
         f"{len(subjects)} people in all tell large differences only: no finding is no proof of fairness.",
-        "Groups are as they were labelled; who is labelled wrongly is counted wrongly.",
+        "Groups are as they were labelled; who is labelled wrongly is counted wrongly, and of whom something is not known is on no side there.",
         f"p is the chance of so large a gap in any of {len(found)} groups and {len(COLUMNS)} measures, were there none.",
         "Shares have intervals as if each person had given one picture, which is somewhat too wide.",
         "A recogniser that is itself worse for some group makes likeness worse there, whatever the pictures are.",

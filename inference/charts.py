@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 _WIDTH, _LEFT, _RIGHT = 640, 200, 40
 _ROW = 26
+_LETTER = 7.5
+"""Width of a letter of the names, generously."""
 
 
 def strips(rows: Mapping[str, Sequence[float]], line: float, line_label: str) -> str:
@@ -28,7 +30,7 @@ def strips(rows: Mapping[str, Sequence[float]], line: float, line_label: str) ->
         parts.append(_text(_LEFT - 10, y + 4, name, "end"))
         parts += [f'<circle cx="{x(value):.1f}" cy="{y}" r="4"/>' for value in row]
     parts += [_text(x(end), height - 4, f"{end:.3f}", "middle") for end in (low, high)]
-    return _svg(height, parts)
+    return _svg(height, parts, rows)
 
 
 def bars(rows: Sequence[tuple[str, float, str]], limit: float) -> str:
@@ -49,17 +51,20 @@ def bars(rows: Sequence[tuple[str, float, str]], limit: float) -> str:
             f'<rect class="{kind}" x="{left:.1f}" y="{y - 7}" width="{width:.1f}" height="14"><title>{escape(note)}</title></rect>'
         )
         parts.append(_text(_LEFT - 10, y + 4, name, "end"))
-        parts.append(_text(x(z) + (6 if z >= 0 else -6), y + 4, note, "start" if z >= 0 else "end", "note"))
+        # On the side where no bar is: at a long bar's end it would leave the picture, or lie on the name.
+        parts.append(_text(x(0) + (-6 if z >= 0 else 6), y + 4, note, "end" if z >= 0 else "start", "note"))
     parts += [_text(x(value), height - 12, f"{value:+.0f}", "middle") for value in (-limit, limit)]
-    return _svg(height, parts)
+    return _svg(height, parts, [name for name, _, _ in rows])
 
 
 def _x(value: float, low: float, high: float) -> float:
     return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
 
-def _svg(height: float, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img">{"".join(parts)}</svg>'
+def _svg(height: float, parts: Sequence[str], names: Iterable[str]) -> str:
+    """The picture, wider on the left where a name is longer than usual."""
+    more = max(0, round(_LETTER * max(map(len, names), default=0)) - (_LEFT - 10))
+    return f'<svg viewBox="{-more} 0 {_WIDTH + more} {height}" role="img">{"".join(parts)}</svg>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:

@@ -142,6 +142,7 @@ def audit(
 
     from inference.audit import audit as run
     from inference.audit import people_in, render_missing
+    from inference.audit_page import NO_GROUPS
     from inference.audit_report import AuditSettings, finding_lines
 
     settings = AuditSettings.parse({"adapter": adapter, **_named(recogniser)})
@@ -155,7 +156,9 @@ def audit(
 
         report, page = run(folder, labels, settings, out, progress)
     found = finding_lines(report)
-    for line in found or [f"No group is served worse beyond chance, of {len(report['groups'])} compared."]:
+    compared = len(report["groups"])
+    nothing = f"No group is served worse beyond chance, of {compared} compared." if compared else NO_GROUPS
+    for line in found or [nothing]:
         typer.echo(line)
     for one in report["left_out"]:
         typer.echo(f"not measured: {one['person']}: {one['why']}", err=True)

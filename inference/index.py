@@ -96,7 +96,7 @@ class Index:
 
 def read_index(path: Path) -> Index:
     """The index at `path`. Raises LikenessError when it is not one."""
-    record = read_json(path)
+    record = _read_json(path)
     try:
         return Index(
             record["style"],
@@ -110,7 +110,17 @@ def read_index(path: Path) -> Index:
         raise _unreadable(path) from error
 
 
-def read_json(path: Path) -> Any:
+def read_record(path: Path) -> dict[str, Any]:
+    """The record beside a headshot. Raises LikenessError when it is not one."""
+    record = _read_json(path)
+    try:
+        str(record["assessment"]["recogniser"])
+        return dict(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(path) from error
+
+
+def _read_json(path: Path) -> Any:
     """What a JSON file beside headshots holds. Raises LikenessError when it cannot be read."""
     try:
         with files.explained(path, "cannot be read"):

@@ -35,10 +35,14 @@ _AGES = ((35, "under 35"), (55, "35 to 54"), (1000, "55 and over"))
 
 @dataclass(frozen=True)
 class Group:
-    """The people who have all these values: of one attribute, or of the intersection of two."""
+    """The people who have all these values: of one attribute, or of the intersection of two.
+
+    others: those who are known to have another value. Of whom it is not known is neither.
+    """
 
     values: tuple[tuple[str, str], ...]
     members: frozenset[str]
+    others: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -106,16 +110,16 @@ def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]
 
 def groups(labels: Mapping[str, Mapping[str, str]], least: int) -> list[Group]:
     """Every value of every attribute, and every pair of values of two, that `least` people have and `least` others not."""
-    single: dict[tuple[str, str], set[str]] = {}
-    for person, known in labels.items():
-        for item in known.items():
-            if item[0] != YEARS:
-                single.setdefault(item, set()).add(person)
-    found = [Group((item,), frozenset(members)) for item, members in sorted(single.items())]
-    for (one, members), (other, others) in itertools.combinations(sorted(single.items()), 2):
-        if one[0] != other[0]:
-            found.append(Group((one, other), frozenset(members & others)))
-    return [group for group in found if least <= len(group.members) <= len(labels) - least]
+    single = sorted({item for known in labels.values() for item in known.items() if item[0] != YEARS})
+    pairs = [(one, other) for one, other in itertools.combinations(single, 2) if one[0] != other[0]]
+    found = [_group(values, labels) for values in [*((one,) for one in single), *pairs]]
+    return [group for group in found if min(len(group.members), len(group.others)) >= least]
+
+
+def _group(values: tuple[tuple[str, str], ...], labels: Mapping[str, Mapping[str, str]]) -> Group:
+    members = {name for name, known in labels.items() if all(known.get(key) == value for key, value in values)}
+    others = {name for name, known in labels.items() if any(known.get(key, value) != value for key, value in values)}
+    return Group(values, frozenset(members), frozenset(others))
 
 
 def _read(path: Path) -> Labels:

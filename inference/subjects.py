@@ -124,7 +124,8 @@ def _root_mean_square(values: Sequence[float]) -> float:
 def between(subjects: Sequence[Subject]) -> list[dict[str, float]]:
     """The measures of each person that need the others.
 
-    rank_1: share of the headshots that are liker to the person than to anybody else here; one without a face is not.
+    rank_1: share of the headshots that are liker to the person than to anybody else here; one without a face is not. NaN where
+    there is nobody else.
     dispersion: how far the person's headshots are from the others' headshots, over the same of the selfies; below 1 people
     become liker to each other. NaN with fewer than two pictures or people.
     """
@@ -142,9 +143,11 @@ def dispersion(subjects: Sequence[Subject]) -> float:
 
 
 def _rank_1(place: int, subjects: Sequence[Subject]) -> float:
+    if len(subjects) < 2:
+        return math.nan
     drawn = subjects[place].drawn
     among = np.array([(subject.reference.embeddings @ drawn.T).mean(axis=0) for subject in subjects])
-    nearest = (among.argmax(axis=0) == place) if len(drawn) else np.empty(0)
+    nearest = among[place] > np.delete(among, place, axis=0).max(axis=0)
     return float(nearest.sum() / subjects[place].pictures)
 
 

@@ -121,19 +121,24 @@ class Gap:
 
 
 def group_gaps(
-    values: npt.NDArray[np.float64], groups: npt.NDArray[np.bool_], seed: int, draws: int = 4000
+    values: npt.NDArray[np.float64],
+    members: npt.NDArray[np.bool_],
+    others: npt.NDArray[np.bool_],
+    seed: int,
+    draws: int = 4000,
 ) -> list[list[Gap | None]]:
     """The gap of each group (rows) in each measure (columns); None where either side is empty or nothing varies.
 
-    `values` (people, measures), NaN where not measured; `groups` (groups, people), true for the members. Membership is
+    `values` (people, measures), NaN where not measured; `members` and `others` (groups, people): who is in a group, and whom it
+    is held against, which leaves out of whom it is not known. Membership is
     permuted over whole people, and the largest |t| of all groups and measures is what each is held against (Westfall & Young
     1993, single-step max-T): so p below 0.05 anywhere comes up in one audit of twenty in which no group differs, however
     many groups are looked at and however the measures hang together.
     """
-    observed = _differences(values, groups)
+    observed = _differences(values, members, others)
     generator = randomness.rng(seed, "group gaps")
-    chance = np.stack([_differences(values[generator.permutation(len(values))], groups) for _ in range(draws)])
-    spread = np.sqrt(np.nanmean(np.where(np.isfinite(chance), chance, 0) ** 2, axis=0))
+    chance = np.stack([_differences(values[generator.permutation(len(values))], members, others) for _ in range(draws)])
+    spread = np.sqrt(np.nansum(chance**2, axis=0) / np.maximum(np.isfinite(chance).sum(axis=0), 1))
     spread[~(spread > 1e-12)] = np.nan
     t = observed / spread
     largest = np.nanmax(np.nan_to_num(np.abs(chance / spread)), axis=(1, 2), initial=0.0)
@@ -169,11 +174,12 @@ def gap_by_chance(
     return float(np.median(spreads)) if spreads else None
 
 
-def _differences(values: npt.NDArray[np.float64], groups: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def _differences(
+    values: npt.NDArray[np.float64], members: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
     """Mean of the members less that of the others (groups, measures); NaN where a side has no value."""
     known = np.isfinite(values)
-    filled, inside = np.where(known, values, 0.0), groups.astype(np.float64)
+    filled = np.where(known, values, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        members = (inside @ filled) / (inside @ known)
-        others = ((1 - inside) @ filled) / ((1 - inside) @ known)
-    return np.asarray(members - others)
+        inside, outside = ((side @ filled) / (side @ known) for side in (members.astype(float), others.astype(float)))
+    return np.asarray(inside - outside)

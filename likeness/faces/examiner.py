@@ -12,6 +12,7 @@ from likeness.faces.copying import (
     COPIED_PIXELS,
     COPIED_SETTING,
     CopyScale,
+    mirror_vectors,
     near_copy,
     same_setting,
     setting,
@@ -90,7 +91,9 @@ class Examiner:
         whole = Reference.of_vectors([embedder.embed(rgb, face) for _, rgb, face, _ in seen], embedder)
         self.vectors = whole.embeddings
         self.reference = whole.subset(own) if own else whole
-        self.copying = CopyScale.of(whole.embeddings[trained], whole.embeddings[others])
+        vectors = whole.embeddings[trained]
+        mirrored = mirror_vectors([seen[row][1] for row in trained], vectors, finder, embedder)
+        self.copying = CopyScale.of(vectors, whole.embeddings[others], mirrored)
         self.looks = OwnLooks([(rgb, face, person) for _, rgb, face, person in seen])
         self._trained = [
             (name, thumbnail(rgb, face), setting(rgb, person))

@@ -112,10 +112,10 @@ def pose_words(yaw: float) -> str:
 
 
 def colour_in(words: str) -> str | None:
-    """The first colour that a text names; None without one, or for a pattern of several."""
+    """The first colour that a text names; None without one, or for a pattern of several: "blue and white"."""
     names = "|".join(sorted(_REGIONS, key=len, reverse=True))
-    found = re.search(rf"\b({names})\b", words.replace("gray", "grey"))
-    return found.group(1) if found else None
+    found = re.search(rf"\b({names})\b( and (?:{names})\b)?", words.replace("gray", "grey"))
+    return found.group(1) if found and not found.group(2) else None
 
 
 def is_colour(name: str, colour: Floats) -> bool:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from likeness.errors import LikenessError
 from likeness.faces.arrays import Floats, Pixels
-from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, CopyScale, near_copy, thumbnail
+from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, CopyScale, mirror_vectors, near_copy, thumbnail
 from likeness.faces.detect import FaceFinder
 from likeness.faces.embed import FaceEmbedder
 from likeness.faces.face import Face
@@ -58,7 +58,8 @@ class Scorer:
         vectors = [embedder.embed(rgb, face) for rgb, face in [*seen, *unseen]]
         whole = Reference.of_vectors(vectors, embedder)
         self.reference = whole.subset(range(len(seen), len(vectors)))
-        self._copying = CopyScale.of(whole.embeddings[: len(seen)], whole.embeddings[len(seen) :])
+        known, others = whole.embeddings[: len(seen)], whole.embeddings[len(seen) :]
+        self._copying = CopyScale.of(known, others, mirror_vectors([rgb for rgb, _ in seen], known, finder, embedder))
         self._thumbnails = [thumbnail(rgb, face) for rgb, face in seen]
 
     def read(self, pictures: Sequence[Image.Image]) -> Reading:

@@ -103,6 +103,38 @@ def test_groups_and_their_intersections_need_enough_people_on_both_sides() -> No
     }  # fmt: skip
 
 
+def test_of_whom_an_attribute_is_not_known_takes_no_part_there() -> None:
+    labels = {
+        f"p{n}": {"tone": TONES[n % 2]} | ({"age": "old" if n < 4 else "young"} if n < 8 else {}) for n in range(12)
+    }
+    found = {group.name: group for group in groups(labels, 3)}
+    assert found["age: old"].members == {"p0", "p1", "p2", "p3"} and found["age: old"].others == {
+        "p4",
+        "p5",
+        "p6",
+        "p7",
+    }
+    assert len(found["tone: dark"].others) == 6
+    assert not groups({f"p{n}": {"vip": "yes"} if n < 5 else {"years": "30"} for n in range(12)}, 3)
+    pair = next(group for group in groups(labels, 2) if group.name == "age: old, tone: dark")
+    # Whoever is light is not old and dark, whatever their age; of the dark ones without an age it is open.
+    assert pair.members == {"p0", "p2"} and pair.others == {f"p{n}" for n in range(12) if n % 2 or 4 <= n < 8}
+    people = [made(n, lightness=5.0 if n >= 8 else 0.0) for n in range(12)]
+    report = report_of(people, labels, AuditSettings())
+    old = next(group for group in report["groups"] if group["name"] == "age: old")
+    assert old["others"] == 4 and old["measures"]["lightness"]["difference"] == 0
+
+
+def test_rank_1_is_of_nobody_alone_and_not_of_two_that_are_equal() -> None:
+    alone, twin = made(1), replace(made(1), name="twin")
+    assert math.isnan(subjects.between([alone])[0]["rank_1"])
+    assert [row["rank_1"] for row in subjects.between([alone, twin])] == [0.0, 0.0]
+    assert [row["rank_1"] for row in subjects.between([alone, made(2)])] == [1.0, 1.0]
+    report = report_of([alone], {"p1": {"tone": "dark"}}, AuditSettings())
+    (target,) = [target for target in report["targets"] if target["what"] == "rank 1"]
+    assert target["value"] is None and target["met"] is None
+
+
 def aged(number: int, years: float, drawn_years: float) -> Subject:
     """Someone made up, whose vectors show an age in one direction of them."""
     person = made(number)
@@ -187,6 +219,7 @@ def test_the_command_writes_both_files(few: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(socket.socket, "connect", None)  # nothing goes out
     result = CliRunner().invoke(app, ["audit", str(few), "--out", str(tmp_path), "--fail"])
     assert result.exit_code == 0, result.output
+    assert "no group with enough people to compare" in result.output and "beyond chance" not in result.output
     report = json.loads((tmp_path / "audit.json").read_text())
     assert [one["person"] for one in report["left_out"]] == ["dee"] and "no adapter" in report["left_out"][0]["why"]
     assert report["each"]["cy"]["rejected"] == pytest.approx(1 / 3) and report["each"]["cy"]["yield"] == 0.6

@@ -1,5 +1,6 @@
 """The certificate of a person whose headshots are good, copied, a stranger's and empty, as the command writes it."""
 
+import itertools
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from inference import certificate
 from inference.charts import bars, strips
+from inference.index import read_record
 from inference.material import load_selfies, load_shots
 from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
@@ -173,6 +175,32 @@ def _other_weights(folder: Path) -> Path:
     adapter = make_adapter(folder)
     save_file({"a": torch.zeros(1)}, adapter / LORA_FILE)
     return adapter
+
+
+def test_words_on_charts_lie_on_no_others_and_within_the_picture() -> None:
+    """By letters of 7 px: notes at bars of any length, and a group with a long name."""
+    shown = [
+        bars([("typology angle of the skin", z, "+12.3 CIEDE2000")], 3.0) for z in (-40.0, -9.0, -1.0, 0.0, 1.0, 40.0)
+    ]
+    shown.append(strips({"sex presentation: feminine (24)": [1.0], "team: " + "x" * 60: [2.0]}, 0.0, "as it is"))
+    for plot in shown:
+        left, _, width, _ = (float(number) for number in re.findall(r'viewBox="([^"]*)"', plot)[0].split())
+        spans: dict[str, list[tuple[float, float]]] = {}
+        for x, y, anchor, words in re.findall(
+            r'<text class="[^"]*" x="([^"]*)" y="([^"]*)" text-anchor="(\w+)">([^<]*)', plot
+        ):
+            start = float(x) - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * 7 * len(words)
+            assert left <= start and start + 7 * len(words) <= left + width, words
+            spans.setdefault(y, []).append((start, start + 7 * len(words)))
+        for row in spans.values():
+            assert all(one[1] <= other[0] for one, other in itertools.pairwise(sorted(row)))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"assessment": 3}', '{"assessment": {}}', "3", "{"])
+def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LikenessError, match="no index or record"):
+        read_record(tmp_path / "a.json")
 
 
 def test_charts_stay_on_their_canvas_and_escape_words() -> None:

@@ -1,11 +1,13 @@
 """Colour measures against published reference values and an independent implementation."""
 
+import cv2
 import numpy as np
 import pytest
 from skimage import color
 
-from likeness.faces import colour
+from likeness.faces import FaceFinder, colour
 from likeness.faces.colour import ciede2000
+from tests import photos
 
 # Sharma, Wu & Dalal 2005, table 1: L, a, b; L, a, b; difference.
 SHARMA = """
@@ -75,7 +77,24 @@ def test_ita_and_hue_are_their_definitions():
     for lightness, a, b in random_labs(4, 200):
         if b > 1:
             assert colour.ita(np.array([lightness, a, b])) == pytest.approx(np.degrees(np.arctan((lightness - 50) / b)))
-        assert colour.hue(np.array([lightness, a, b])) == pytest.approx(np.degrees(np.arctan2(b, a)) % 360)
+        assert colour.hue(np.array([lightness, a, b])) % 360 == pytest.approx(np.degrees(np.arctan2(b, a)) % 360)
+    ruddy, blueish = (colour.hue(np.array([60.0, 20.0, b])) for b in (1.0, -1.0))
+    assert ruddy - blueish == pytest.approx(2 * np.degrees(np.arctan(1 / 20)))
+
+
+def test_a_picture_whose_only_colour_is_a_face_is_not_black_and_white():
+    """Portraits in grey clothes before a white wall, from near and from further away; and grey pictures with a sensor's noise."""
+    finder, noise = FaceFinder(), np.random.default_rng(0)
+    for person in photos.people()[::6]:
+        rgb = photos.pixels(person / "headshot_00.jpg")
+        (face,), mask = finder.find(rgb), finder.person_mask(rgb)[..., None]
+        grey = np.repeat(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+        clothes = np.arange(len(rgb))[:, None, None] > face.box[3] + 0.15 * face.size
+        near = np.where(clothes, grey, rgb) * mask + 250 * (1 - mask)
+        afar = np.pad(near, ((60, 0), (60, 60), (0, 0)), constant_values=250)
+        assert not any(colour.black_and_white(picture.astype(np.uint8)) for picture in (rgb, near, afar))
+        grainy = np.clip(grey + noise.normal(0, 6, rgb.shape), 0, 255).astype(np.uint8)
+        assert colour.black_and_white(grey) and colour.black_and_white(grainy)
 
 
 def test_the_monk_scale_places_its_own_swatches_and_moves_smoothly():

@@ -92,6 +92,20 @@ def test_everybody_in_a_group_is_found():
     assert len(FINDER.find(np.hstack(three))) == 3
 
 
+def test_a_second_face_is_found_beside_a_far_larger_one():
+    """It takes 0.4 of the first one's size: the whole picture shows it too small to the detector."""
+    for first, second in zip(photos.people()[:4], photos.people()[4:8], strict=True):
+        rgb = np.full((768, 768, 3), 150, np.uint8)
+        for person, size, place in ((first, 230, (0, 1)), (second, 92, (1, 0))):
+            shot = photos.pixels(photos.selfies(person)[0])
+            scale = size / FINDER.find(shot)[0].size
+            shot = cv2.resize(shot, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            high, wide = shot.shape[:2]
+            rgb[place[1] * (768 - high) :][:high, place[0] * (768 - wide) :][:, :wide] = shot
+        sizes = [face.size for face in FINDER.find(rgb)]
+        assert len(sizes) == 2 and sizes[1] / sizes[0] == pytest.approx(0.4, abs=0.08)
+
+
 def test_the_person_mask_is_on_the_person():
     rgb = photos.astronaut()
     mask = FINDER.person_mask(rgb)

@@ -151,14 +151,17 @@ def test_the_copy_score_runs_from_own_photographs_to_the_same_one() -> None:
     for _ in range(50):
         vectors = draw.normal(size=(8, 16)) + 3
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        scale = CopyScale.of(vectors[:5], vectors[5:7])
+        mirrored = draw.normal(size=(5, 16)) + 3
+        mirrored /= np.linalg.norm(mirrored, axis=1, keepdims=True)
+        scale = CopyScale.of(vectors[:5], vectors[5:7], mirrored)
+        assert scale.copy_score(mirrored[3]) == pytest.approx(1)
         assert scale.copy_score(vectors[0]) == pytest.approx(1)
         assert [scale.copy_score(vector) for vector in vectors[5:7]] == pytest.approx([0, 0], abs=1e-9)
         assert 0 <= scale.copy_score(vectors[7]) < 1
         between = vectors[0] + 0.02 * vectors[7]
         assert 0 < scale.copy_score(between / np.linalg.norm(between)) < 1
     with pytest.raises(LikenessError, match="two training"):
-        CopyScale.of(vectors[:1], vectors[1:])
+        CopyScale.of(vectors[:1], vectors[1:], vectors[:1])
 
 
 @pytest.mark.slow

@@ -118,6 +118,7 @@ def test_glasses_are_looked_for_where_they_are_named() -> None:
 
 def test_colours_in_words() -> None:
     assert colour_in("a light gray sweater") == "light grey" and colour_in("warm brown studio background") == "brown"
+    assert colour_in("a blue and white striped shirt") is None and colour_in("a navy suit and white shirt") == "navy"
     assert colour_in("a striped shirt") is None and colour_in("a reddish top") is None
     assert is_colour("red", np.array([50.0, 60.0, 35.0])) and is_colour("red", np.array([50.0, 60.0, -10.0]))
     assert not is_colour("red", np.array([50.0, -60.0, 35.0]))

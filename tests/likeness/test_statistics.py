@@ -105,19 +105,39 @@ def test_gaps_between_groups_hold_their_error_rate_and_find_what_is_there():
         values = draw.standard_t(3, size=(24, 3))
         values[draw.random((24, 3)) < 0.1] = np.nan
         values[:, 2] = values[:, 1] + 0.1 * values[:, 2]  # measures that hang together
-        least.append(min(gap.p for row in group_gaps(values, groups, number, draws=300) for gap in row if gap))
+        least.append(min(gap.p for row in group_gaps(values, groups, ~groups, number, draws=300) for gap in row if gap))
     assert np.mean(np.array(least) < 0.05) <= 0.12
     values = draw.normal(size=(24, 2))
     values[:8, 1] += 4
-    gaps = group_gaps(values, groups, 0, draws=1000)
+    gaps = group_gaps(values, groups, ~groups, 0, draws=1000)
     assert gaps[0][1] is not None and gaps[0][1].p < 0.01 and gaps[0][1].difference > 2
     assert gaps[0][0] is not None and gaps[0][0].p > 0.05
     assert gaps[0][1].difference == pytest.approx(values[:8, 1].mean() - values[8:, 1].mean())
 
 
+def test_t_is_in_deviations_of_chance_also_where_few_are_measured():
+    """Of 40 people 4 are measured, so that most draws leave the small group none of them and tell nothing."""
+    values = np.full((40, 1), np.nan)
+    values[:4, 0] = [1.0, 2.0, 4.0, 8.0]
+    one = np.arange(40)[None] % 10 == 0
+    ((gap,),) = group_gaps(values, one, ~one, 0, draws=2000)
+    # One member at a time is drawn in most of the draws that tell anything: the spread of one against three.
+    single = [first - np.delete(values[:4, 0], place).mean() for place, first in enumerate(values[:4, 0])]
+    assert gap is not None and gap.difference == pytest.approx(single[0])
+    assert gap.t == pytest.approx(gap.difference / np.sqrt(np.mean(np.square(single))), rel=0.1)
+
+
 def test_a_measure_that_does_not_vary_has_no_gap():
     values = np.column_stack([np.ones(6), np.full(6, np.nan)])
-    assert group_gaps(values, np.array([[True] * 3 + [False] * 3]), 0, draws=50) == [[None, None]]
+    half = np.array([[True] * 3 + [False] * 3])
+    assert group_gaps(values, half, ~half, 0, draws=50) == [[None, None]]
+
+
+def test_of_whom_it_is_not_known_is_on_neither_side_of_a_gap():
+    values = np.array([[1.0], [3.0], [5.0], [7.0], [100.0], [-50.0]])
+    one, other = (np.array([[place in side for place in range(6)]]) for side in ((0, 1), (2, 3)))
+    ((gap,),) = group_gaps(values, one, other, 0, draws=50)
+    assert gap is not None and gap.difference == -4
 
 
 def test_a_share_of_people_s_own_shares():
