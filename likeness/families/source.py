@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from likeness import files, resources
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 from likeness.families import quantization, single_file
 from likeness.quiet import quiet
 from likeness.yaml12 import YamlError, parse_yaml
@@ -133,7 +133,7 @@ def load_parts(
         try:
             cls = getattr(diffusers, pipeline_class)  # imported only now, with remarks of its own
         except (AttributeError, ImportError, RuntimeError) as error:  # RuntimeError: what it imports failed to be
-            what = f"diffusers {diffusers.__version__} does not know this base's pipeline: {_first_line(error)}"
+            what = f"diffusers {diffusers.__version__} does not know this base's pipeline: {first_line(error)}"
             raise LikenessError(what, f"pip install 'diffusers>={DIFFUSERS}'", folder) from error
         for variant in _variants(dtypes["default"]):
             try:
@@ -150,7 +150,7 @@ def load_parts(
                 failure = failure or error
             else:
                 return _placed(pipe.components, device)
-    what = f"this base model cannot be loaded: {_first_line(failure)}"
+    what = f"this base model cannot be loaded: {first_line(failure)}"
     raise LikenessError(what, "Copy it anew, with weights as safetensors", folder) from failure
 
 
@@ -232,14 +232,10 @@ def _fetch(base: str, revision: str | None, dtype: torch.dtype) -> Path:
 
 
 def _not_given(base: str, failure: Exception | None) -> LikenessError:
-    what = f"no folder has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
+    what = f"no folder has this name, and the Hugging Face Hub did not give it: {first_line(failure)}"
     return LikenessError(what, "Check the spelling and the connection, or download it and give its folder", base)
 
 
 def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
     """Which variant of the weights to try first, and which next."""
     return ("fp16", None) if dtype in LOW_PRECISION else (None, "fp16")
-
-
-def _first_line(error: Exception | None) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 from likeness.families import source
 from likeness.settings import Settings
 
@@ -123,8 +123,7 @@ def _fetch(name: str) -> Path:
         found: Any = hf_hub_download(repository, file)
         return Path(found)
     except Exception as error:  # offline, gated, misspelt: the message says which
-        why = str(error).strip().partition("\n")[0] or type(error).__name__
-        what = f"no file has this name, and the Hugging Face Hub did not give it: {why}"
+        what = f"no file has this name, and the Hugging Face Hub did not give it: {first_line(error)}"
         raise LikenessError(
             what, "Check the spelling and the connection, or download it and give its path", name
         ) from error
