@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,7 +95,7 @@ class Index:
 
 def read_index(path: Path) -> Index:
     """The index at `path`. Raises LikenessError when it is not one."""
-    record = read_json(path)
+    record = read_record(path)
     try:
         return Index(
             record["style"],
@@ -110,11 +109,10 @@ def read_index(path: Path) -> Index:
         raise _unreadable(path) from error
 
 
-def read_json(path: Path) -> Any:
+def read_record(path: Path) -> Any:
     """What a JSON file beside headshots holds. Raises LikenessError when it cannot be read."""
     try:
-        with files.explained(path, "cannot be read"):
-            return json.loads(path.read_text(encoding="utf-8"))
+        return files.read_json(path)
     except ValueError as error:
         raise _unreadable(path) from error
 

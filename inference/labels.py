@@ -86,7 +86,7 @@ def known_years(name: str, labels: Mapping[str, Mapping[str, str]]) -> float:
 def _truth(name: str) -> dict[str, Any]:
     """Of a person of the bundled cohort; empty for others."""
     path = resources.assets() / "cohort" / name / "person.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["identity"]) if path.is_file() else {}
+    return dict(files.read_json(path)["identity"]) if path.is_file() else {}
 
 
 def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inference.index import INDEX, Index, read_index, read_json
+from inference.index import INDEX, Index, read_index, read_record
 from likeness.adapter_file import INFO_FILE, read_info, weights_sha256
 from likeness.errors import LikenessError
 from likeness.faces import FaceEmbedder
@@ -95,7 +95,7 @@ def load_shots(person: Person, adapter: Path) -> list[Shot]:
     """
     kept = [(folder, shot) for folder, index in load_renders(person, adapter) for shot in index.headshots]
     paths = [folder / shot.file for folder, shot in kept if shot.file is not None]
-    shots = [Shot(path, read_json(path.with_suffix(".json"))) for path in paths if path.is_file()]
+    shots = [Shot(path, read_record(path.with_suffix(".json"))) for path in paths if path.is_file()]
     if not shots:
         remedy = f"Draw some: likeness render {person.folder} --adapter {adapter.name}"
         raise LikenessError("there are no headshots of this adapter", remedy, person.headshots)

@@ -10,7 +10,6 @@ audit.json and audit.html.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -134,7 +133,7 @@ def _path(out: Path, name: str) -> Path:
 
 def _report(names: Sequence[str], options: argparse.Namespace) -> None:
     """Writes the table and the audit, and prints them."""
-    found = {name: json.loads(_path(options.out, name).read_text(encoding="utf-8")) for name in names}
+    found = {name: files.read_json(_path(options.out, name)) for name in names}
     variants = [one for one in (SELECTED, LAST) if all(one.name in person["values"] for person in found.values())]
     results = [
         Result(variant.name, name, one["seed"], one["seconds"], one["values"][variant.name])

@@ -203,7 +203,7 @@ def _path(folder: Path, cell: Cell) -> Path:
 
 def _run(cell: Cell, measure: Measure, folder: Path) -> Result:
     spent = folder / f"{cell.key}.seconds.json"
-    before = float(json.loads(spent.read_text(encoding="utf-8"))) if spent.is_file() else 0.0
+    before = float(files.read_json(spent)) if spent.is_file() else 0.0
     started = time.monotonic()
     failed, values = "", {}
     try:

@@ -7,7 +7,6 @@ fp32, loads all the same and is cast to the dtype asked for.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,8 +77,7 @@ def _model_index(folder: Path) -> dict[str, Any]:
 
 def _described(path: Path, kind: str) -> dict[str, Any]:
     try:
-        with files.explained(path, "cannot be read"):
-            index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        index: dict[str, Any] = files.read_json(path)
         return index | {"_class_name": index["_class_name"]}
     except (ValueError, KeyError, TypeError) as error:
         raise LikenessError(f"is not a {kind}", "Copy the base model anew", path) from error
