@@ -35,7 +35,7 @@ from likeness.faces.reference import embed_photo
 from likeness.faces.skin import read_skin
 from likeness.families import Family
 from likeness.files import write_image, write_json
-from likeness.images import tile
+from likeness.sheets import tile
 from scripts.pocket_base import pictures, prompted
 
 Look = Callable[[list[Image.Image]], list[Floats | None]]

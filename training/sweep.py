@@ -37,8 +37,6 @@ Measure = Callable[[Person, Path, TrainConfig], Mapping[str, float]]
 
 _FREE = {"person", "name", "tracking", "checkpoint", "accept_license"}
 """What a cell's numbers do not depend on; that candidates come at checkpoints is settled beforehand."""
-
-
 _FACTOR = re.compile(r"x\d+(\.\d+)?")
 
 

@@ -51,7 +51,6 @@ def pipeline_class_name(folder: Path) -> str:
 
 def pipeline_options(folder: Path) -> dict[str, Any]:
     """What model_index.json sets of the pipeline besides its parts, such as {"is_distilled": True}."""
-
     index = _model_index(folder)
     return {key: value for key, value in index.items() if not key.startswith("_") and not _is_part(value)}
 
