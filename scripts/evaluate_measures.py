@@ -28,12 +28,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from inference.gates import recognised_above
 from likeness import files, resources
 from likeness.faces import Face, FaceEmbedder, FaceFinder, embedder
 from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.drift import MEASURES
 from likeness.faces.examiner import Examiner, Findings
-from likeness.statistics import threshold
 from scripts import plants
 
 Way = Literal["selfies", "portraits"]
@@ -92,12 +92,10 @@ class Subject:
         ]
         names = [(f"{number}.jpg", rgb) for number, rgb in enumerate(marked[:known])]
         examiner = Examiner(names, {name for name, _ in names[known - HELD_OUT :]}, finder, recogniser)
-        others = [
-            examiner.reference.raw(vector) for name in impostors if name != person.name for vector in impostors[name]
-        ]
+        others = [vector for name in impostors if name != person.name for vector in impostors[name]]
         return Subject(
             examiner,
-            threshold(others, 0.05).value,
+            recognised_above(examiner.reference, others),
             json.loads((person / "person.json").read_text())["identity"]["hair"] != "bald",
             marked[: known - HELD_OUT],
             list(zip(marked[known:], faces[known:], strict=True)),
