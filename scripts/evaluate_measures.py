@@ -42,11 +42,6 @@ HELD_OUT, PICTURES = 2, 4
 LOOKS = frozenset(str(measure.kind) for measure in MEASURES.values())
 
 
-def cohort() -> list[Path]:
-    """The folders of the people, by name."""
-    return sorted(path.parent for path in (resources.assets() / "cohort").glob("*/person.json"))
-
-
 def pictures_of(person: Path, kind: str) -> list[Pixels]:
     return [np.asarray(Image.open(path).convert("RGB")) for path in sorted(person.glob(f"{kind}_*.jpg"))]
 
@@ -199,7 +194,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the report (JSON)")
     parser.add_argument("--people", type=int, help="only so many, evenly out of all")
     arguments = parser.parse_args()
-    everyone, recogniser = cohort(), embedder()
+    everyone, recogniser = resources.cohort_folders(), embedder()
     picked = np.unique(np.linspace(0, len(everyone) - 1, arguments.people or len(everyone)).round().astype(int))
     impostors = impostors_of(everyone, FaceFinder(), recogniser)
     report: dict[str, Any] = {"people": len(picked), "pictures": PICTURES, "held_out": HELD_OUT}
