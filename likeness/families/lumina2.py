@@ -15,6 +15,7 @@ from torch import Tensor
 from likeness.families.autoencoder import KLFamily
 from likeness.families.base import Recipe, TargetPreset
 from likeness.families.flow import FlowFamily
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 256
 """Tokens that the stock pipeline reads, its instructions included."""
@@ -54,9 +55,7 @@ class Lumina2(KLFamily, FlowFamily):
 
     def unread(self, prompt: str) -> str:
         tokenizer = self.parts["tokenizer"]
-        room = TEXT_LENGTH - len(tokenizer(INSTRUCTIONS).input_ids)
-        tokens = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(tokens[room:])).strip()
+        return beyond(tokenizer, prompt, TEXT_LENGTH - len(tokenizer(INSTRUCTIONS).input_ids))
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         said: Tensor = self.denoiser(
