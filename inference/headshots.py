@@ -28,6 +28,7 @@ from inference.ranking import Assessment, Judge, best_first, judge_of
 from inference.renderer import Renderer, RenderJob, Sampling
 from inference.styles import SlotName, Style, find_style
 from likeness import files
+from likeness.bases import DRAWN
 from likeness.errors import LikenessError
 from likeness.faces.embed import SELECTING
 from likeness.gates import GateName, Gates, Mode
@@ -68,7 +69,8 @@ class RenderRequest(Settings):
     size: int | None = Field(1024, ge=16, le=8192)
     """Longer side of the written pictures in px; None: as drawn."""
     format: Format = "png"
-    batch: int = Field(4, ge=1)
+    batch: int = Field(DRAWN, ge=1)
+    """Pictures drawn at once."""
     sampling: Sampling = Sampling()
     recogniser: str = SELECTING
     """Ranks; another one reports."""
