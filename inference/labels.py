@@ -104,6 +104,12 @@ def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]
     return chosen
 
 
+def strata(people: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Who of these people of the bundled cohort has each value of an attribute, where two or more have it and two or more not."""
+    labels = {name: known for name in people if (known := cohort_labels(name))}
+    return {group.name: group.members for group in groups(labels, 2) if len(group.values) == 1}
+
+
 def groups(labels: Mapping[str, Mapping[str, str]], least: int) -> list[Group]:
     """Every value of every attribute, and every pair of values of two, that `least` people have and `least` others not."""
     single: dict[tuple[str, str], set[str]] = {}

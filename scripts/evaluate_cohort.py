@@ -21,7 +21,7 @@ from typing import Any
 from inference.audit import audit
 from inference.audit_report import AuditSettings, finding_lines
 from inference.headshots import RenderRequest, render
-from inference.labels import cohort_labels, groups, stratified
+from inference.labels import cohort_labels, strata, stratified
 from inference.material import load_renders
 from inference.renderer import Renderer
 from inference.scorecard import Scorecard, ScorecardSettings
@@ -140,12 +140,7 @@ def _report(names: Sequence[str], options: argparse.Namespace) -> None:
         for name, one in found.items()
         for variant in variants
     ]
-    strata = {
-        group.name: group.members
-        for group in groups({name: cohort_labels(name) for name in names}, 2)
-        if len(group.values) == 1
-    }
-    rows = tabulate(results, variants, strata)
+    rows = tabulate(results, variants, strata(names))
     about = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": _config(options, "person=nobody").model_dump(mode="json"),
