@@ -20,8 +20,7 @@ from likeness import files, resources
 from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, embedder
-from likeness.faces.arrays import Floats
-from likeness.faces.reference import embed_photo
+from likeness.faces.panel import cohort_vectors
 from likeness.person import Person
 
 Progress = Callable[[int, int], None]
@@ -103,10 +102,7 @@ def _measure_all(
     people: Sequence[Person], portraits: Mapping[str, Sequence[Path]], settings: AuditSettings, progress: Progress
 ) -> tuple[list[Subject], list[dict[str, str]]]:
     finder, recogniser = FaceFinder(), embedder(settings.recogniser)
-    cohort: dict[str, list[Floats]] = {}
-    for photos in resources.cohort(each=2):
-        vectors = [vector for path in photos if (vector := embed_photo(path, finder, recogniser)) is not None]
-        cohort[photos[0].parent.name] = vectors
+    cohort = cohort_vectors(2, finder, recogniser)
     subjects, left_out = [], []
     for number, person in enumerate(people, 1):
         try:

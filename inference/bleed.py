@@ -18,8 +18,7 @@ from inference.renderer import Renderer, RenderJob, Sampling
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.faces.examiner import Examiner
-from likeness.faces.scorer import SIDE
-from likeness.images import enlarge
+from likeness.faces.scorer import looked_at
 from likeness.statistics import mean_interval
 
 _ONE, _TWO = "a headshot of a {}", "a photo of two people"
@@ -80,7 +79,7 @@ def _likenesses(pictures: Sequence[Image.Image], examiner: Examiner) -> list[flo
     """Likeness of the likest face on each picture; None without a face."""
     found: list[float | None] = []
     for picture in pictures:
-        rgb = np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))
+        rgb = looked_at(picture)
         vectors = [examiner.embedder.embed(rgb, face) for face in examiner.finder.find(rgb)]
         found.append(max((examiner.reference.likeness(vector) for vector in vectors), default=None))
     return found

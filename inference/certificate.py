@@ -15,6 +15,7 @@ from inference import prompt_following, ways
 from inference.bleed import bleed
 from inference.certificate_page import page
 from inference.examination import Examined, candidate_yield, examine_shot, passing
+from inference.gates import FALSE_ACCEPTS
 from inference.material import Selfies, Shot, check_reporter, load_renders, load_selfies, load_shots
 from inference.prompt_following import follow
 from likeness import __version__, files
@@ -40,7 +41,7 @@ class CertificateSettings(Settings):
 
     recogniser: str = REPORTING
     """A name or the path of a manifest; best one that did not choose the pictures."""
-    false_accepts: float = Field(0.05, ge=0, lt=1)
+    false_accepts: float = Field(FALSE_ACCEPTS, ge=0, lt=1)
     """Share of other people's photographs that the verification threshold lets through: with 2 of each of 47 people, less
     than 1 in 20 is told from none too badly to be aimed at."""
     photos_of_others: int = Field(2, ge=1)

@@ -85,8 +85,7 @@ def render(
         "style": style, "choices": _choices(light, background, outfit, framing, expression, pose), "count": count,
         "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
         "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses, "size": size, "format": format, "batch": batch,
-        "sampling": _guidance(guidance, guidance_from) | {"steps": steps, "scheduler": scheduler, "eta": eta,
-                     "face_strength": face_strength, **_sides(shape)},
+        "sampling": _sampling(guidance, guidance_from, steps, scheduler, eta, face_strength) | _sides(shape),
     }  # fmt: skip
     which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
     _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))
@@ -240,8 +239,9 @@ def _choices(*words: str | None) -> dict[str, str]:
     return {name: given for name, given in zip(SLOTS, words, strict=True) if given is not None}
 
 
-def _guidance(scale: float | None, away_from: str | None) -> dict[str, Any]:
-    return {"guidance_scale": scale, "guidance_from": away_from}
+def _sampling(*given: Any) -> dict[str, Any]:
+    names = "guidance_scale", "guidance_from", "steps", "scheduler", "eta", "face_strength"
+    return dict(zip(names, given, strict=True))
 
 
 def _sides(shape: str | None) -> dict[str, int]:

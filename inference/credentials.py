@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from likeness import __version__, files
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
@@ -170,7 +170,7 @@ def _read(data: bytes, mime: str, anchors: str) -> Verdict:
             return Verdict("unsigned")
         if str(error).startswith("Remote:"):
             return Verdict("unsigned", problems=("it names an address for its credentials, which was not opened",))
-        return Verdict("invalid", problems=(str(error).splitlines()[0],))
+        return Verdict("invalid", problems=(first_line(error),))
     manifest = report["manifests"][report["active_manifest"]]
     failures = report.get("validation_results", {}).get("activeManifest", {}).get("failure", [])
     states: dict[str, State] = {"Trusted": "trusted", "Valid": "valid"}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from likeness.faces.arrays import Floats
 from likeness.faces.copying import COPIED_FACE, COPIED_PIXELS, COPIED_SETTING
 from likeness.faces.drift import LIMIT, MEASURES, OwnLooks
 from likeness.faces.examiner import Findings
 from likeness.faces.face import Face
 from likeness.faces.quality import share_on_picture
+from likeness.faces.reference import Reference
 from likeness.gates import Failure
+from likeness.statistics import threshold
 
 Fault = Literal["no face", "several faces", "cut off", "face too small"]
 
+FALSE_ACCEPTS = 0.05
+"""Share of other people's photographs that are recognised as the person."""
 MIN_SHARE_ON_PICTURE = 0.97
 MIN_FACE_SHARE = 0.15
 OTHER_FACE_SHARE = 0.3
@@ -54,6 +59,11 @@ def failures(findings: Findings, looks: OwnLooks, accepted_above: float) -> list
     if findings.cosine <= accepted_above:
         found.append(Failure("likeness", "not recognised as the person", findings.cosine, accepted_above))
     return found
+
+
+def recognised_above(reference: Reference, others: Iterable[Floats]) -> float:
+    """Mean cosine with the reference's photographs above which a face is recognised; `others`: unit vectors of other people's."""
+    return threshold([reference.raw(vector) for vector in others], FALSE_ACCEPTS).value
 
 
 def _fault(what: Fault, value: float, limit: float) -> Failure:

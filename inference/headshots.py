@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,12 +22,13 @@ from pydantic import Field
 from inference import credentials, finish
 from inference.finish import Format
 from inference.index import Candidate, Index
-from inference.origin import origin
+from inference.origin import origin, words
 from inference.prompts import Prompt, compose
 from inference.ranking import Assessment, Judge, best_first, judge_of
 from inference.renderer import Renderer, RenderJob, Sampling
 from inference.styles import SlotName, Style, find_style
 from likeness import files
+from likeness.bases import DRAWN
 from likeness.errors import LikenessError
 from likeness.faces.embed import SELECTING
 from likeness.gates import GateName, Gates, Mode
@@ -69,7 +70,8 @@ class RenderRequest(Settings):
     size: int | None = Field(1024, ge=16, le=8192)
     """Longer side of the written pictures in px; None: as drawn."""
     format: Format = "png"
-    batch: int = Field(4, ge=1)
+    batch: int = Field(DRAWN, ge=1)
+    """Pictures drawn at once."""
     sampling: Sampling = Sampling()
     recogniser: str = SELECTING
     """Ranks; another one reports."""
@@ -178,9 +180,7 @@ class _Writer:
         name = f"{seed:06d}{'' if passes else NOT_PASSING}{finish.SUFFIXES[self.request.format]}"
         record = {
             "seed": seed,
-            "prompt": self.prompt.positive,
-            "negative_prompt": self.prompt.negative if _heeded(self.origin["sampling"]) else "",
-            "face_prompt": self.prompt.closer if self.origin["sampling"]["face_strength"] else None,
+            **words(self.prompt, self.origin["sampling"]),
             "style": self.style.name,
             "turned_grey": self.style.monochrome,
             "slots": self.prompt.slots,
@@ -217,12 +217,6 @@ class _Writer:
         """As many as were asked for, best first, and the others in the order of drawing."""
         best = [done[place] for place in best_first([shot.assessment for shot in done], self.gates)]
         return best[: self.request.count], sorted(best[self.request.count :], key=lambda shot: shot.seed)
-
-
-def _heeded(sampling: Mapping[str, Any]) -> bool:
-    """Whether negative words take part in a picture that is drawn so."""
-    guided: bool = sampling["guidance_scale"] > 1 and sampling["guidance_from"] == "words"
-    return guided and sampling["negative"]
 
 
 def _warn(request: RenderRequest, renderer: Renderer, prompt: Prompt, made_elsewhere: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,8 +122,7 @@ def read_record(path: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> Any:
     """What a JSON file beside headshots holds. Raises LikenessError when it cannot be read."""
     try:
-        with files.explained(path, "cannot be read"):
-            return json.loads(path.read_text(encoding="utf-8"))
+        return files.read_json(path)
     except ValueError as error:
         raise _unreadable(path) from error
 

@@ -90,7 +90,7 @@ def known_years(name: str, labels: Mapping[str, Mapping[str, str]]) -> float:
 def _truth(name: str) -> dict[str, Any]:
     """Of a person of the bundled cohort; empty for others."""
     path = resources.assets() / "cohort" / name / "person.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["identity"]) if path.is_file() else {}
+    return dict(files.read_json(path)["identity"]) if path.is_file() else {}
 
 
 def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]:
@@ -106,6 +106,12 @@ def stratified(labels: Mapping[str, Mapping[str, str]], count: int) -> list[str]
         left.remove(chosen[-1])
         seen.update(labels[chosen[-1]].items())
     return chosen
+
+
+def strata(people: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Who of these people of the bundled cohort has each value of an attribute, where two or more have it and two or more not."""
+    labels = {name: known for name in people if (known := cohort_labels(name))}
+    return {group.name: group.members for group in groups(labels, 2) if len(group.values) == 1}
 
 
 def groups(labels: Mapping[str, Mapping[str, str]], least: int) -> list[Group]:

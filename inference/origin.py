@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from inference.prompts import Prompt
 from inference.renderer import LATENT_STREAM, Renderer, Sampling
 from likeness import __version__, files, resources
 from likeness.adapter import weights_sha256
@@ -30,6 +32,16 @@ def origin(renderer: Renderer, adapter: Path | None, sampling: Sampling) -> dict
         "device": renderer.device,
         "dtype": str(renderer.dtype).removeprefix("torch."),
         "versions": {"likeness": __version__, **packages},
+    }
+
+
+def words(prompt: Prompt, sampling: Mapping[str, Any]) -> dict[str, str]:
+    """The words that take part in a picture that is drawn with this "sampling" of `origin`; of those that do not, empty ones."""
+    heeded = sampling["guidance_scale"] > 1 and sampling["guidance_from"] == "words" and sampling["negative"]
+    return {
+        "prompt": prompt.positive,
+        "negative_prompt": prompt.negative if heeded else "",
+        "face_prompt": prompt.closer if sampling["face_strength"] else "",
     }
 
 

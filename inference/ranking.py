@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -10,22 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from inference.gates import failures, faults
+from inference.gates import failures, faults, recognised_above
 from likeness.errors import LikenessError
 from likeness.faces import FaceEmbedder, FaceFinder, Reference, embedder
 from likeness.faces.arrays import Pixels
 from likeness.faces.examiner import Examiner
-from likeness.faces.reference import embed_photo
+from likeness.faces.panel import cohort_vectors
 from likeness.gates import Failure, Gates
 from likeness.images import PhotoError, load_photo
 from likeness.person import Person
-from likeness.resources import cohort
-from likeness.statistics import threshold
 
 _log = logging.getLogger(__name__)
-
-_FALSE_ACCEPTS = 0.05
-"""Of the cohort's people, whom the verification threshold lets through; as the certificate has it."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +99,9 @@ def judge_of(person: Person, recogniser: str, trained: Collection[str] | None) -
         examiner = Examiner(photos, None, finder, recognise)
     except LikenessError as error:
         return Judge(_reference(photos, finder, recognise, error), finder, recognise)
-    others = [embed_photo(path, finder, recognise) for (path,) in cohort(each=1, but=person.name)]
-    impostors = [examiner.reference.raw(vector) for vector in others if vector is not None]
-    return Judge(examiner.reference, finder, recognise, examiner, threshold(impostors, _FALSE_ACCEPTS).value)
+    cohort = cohort_vectors(1, finder, recognise, but=person.name)
+    accepted_above = recognised_above(examiner.reference, itertools.chain(*cohort.values()))
+    return Judge(examiner.reference, finder, recognise, examiner, accepted_above)
 
 
 def _reference(

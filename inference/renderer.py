@@ -23,6 +23,7 @@ from inference.face_pass import FacePass
 from likeness import licences
 from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
+from likeness.bases import DRAWN
 from likeness.errors import LikenessError
 from likeness.families import Family, Quantization, Recipe, family_class, licence_of, load_family, quantization
 from likeness.families.guidance import away_from_base, has_adapter
@@ -148,12 +149,14 @@ class Renderer:
         """Whether the adapter can be switched off, and nothing else with it, as a stacked LoRA would be."""
         return has_adapter(self.family.denoiser) and not self.variant_lora
 
-    def render(self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = 4) -> list[Image.Image]:
+    def render(
+        self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = DRAWN
+    ) -> list[Image.Image]:
         """One RGB picture a job, in order. See `stream`."""
         return list(self.stream(jobs, sampling, batch))
 
     def stream(
-        self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = 4
+        self, jobs: Sequence[RenderJob], sampling: Sampling | None = None, batch: int = DRAWN
     ) -> Iterator[Image.Image]:
         """The pictures as their batches are done. A job gives the same picture in any batch, within float rounding.
 

@@ -6,6 +6,7 @@ is not flattered by what ranking hides.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,25 +14,22 @@ import numpy as np
 from pydantic import Field
 
 from inference.examination import Examined, examine
+from inference.gates import recognised_above
 from inference.material import check_reporter, load_selfies
 from inference.prompts import compose
 from inference.renderer import Renderer, RenderJob, Sampling
 from inference.styles import find_style
 from inference.subjects import STRICT
-from likeness import resources
 from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
 from likeness.faces import SELECTING, FaceFinder, embedder
 from likeness.faces.arrays import Floats
 from likeness.faces.examiner import Examiner
-from likeness.faces.reference import embed_photo
-from likeness.faces.scorer import SIDE
-from likeness.images import enlarge
+from likeness.faces.panel import cohort_vectors
+from likeness.faces.scorer import looked_at
 from likeness.person import Person
 from likeness.settings import Settings
-from likeness.statistics import threshold
 
-_FALSE_ACCEPTS = 0.05
 _OF_OTHERS = 2
 """Photographs of each person of the cohort."""
 
@@ -81,14 +79,12 @@ class Scorecard:
             seeds = range(self.settings.seed, self.settings.seed + self.settings.count)
             jobs += [RenderJob(prompt.positive, prompt.negative, seed, prompt.closer) for seed in seeds]
         others = self._cohort(but=person.name)
-        impostors = [examiner.reference.raw(vector) for vectors in others for vector in vectors]
-        accepted_above = threshold(impostors, _FALSE_ACCEPTS).value
+        accepted_above = recognised_above(examiner.reference, itertools.chain(*others))
         # Whoever trained on the base a moment ago has accepted its licence.
         pictures = Renderer(info.base, adapter, accept_license=True).stream(jobs, self.settings.sampling)
         found = []
         for picture in pictures:
-            rgb = np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))
-            found.append(examine(rgb, examiner, accepted_above))
+            found.append(examine(looked_at(picture), examiner, accepted_above))
         return _means(found, examiner, others)
 
     def _examiner(self, person: Person, adapter: Path, judging: frozenset[str], held_out: frozenset[str]) -> Examiner:
@@ -103,9 +99,7 @@ class Scorecard:
 
     def _cohort(self, but: str) -> list[list[Floats]]:
         if not self._others:
-            for photos in resources.cohort(each=_OF_OTHERS):
-                found = [embed_photo(path, self._finder, self._embedder) for path in photos]
-                self._others[photos[0].parent.name] = [vector for vector in found if vector is not None]
+            self._others = cohort_vectors(_OF_OTHERS, self._finder, self._embedder)
         return [vectors for name, vectors in self._others.items() if name != but and vectors]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.examination import Examined, examine_shot
+from inference.gates import recognised_above
 from inference.index import Index
 from inference.material import check_reporter, load_renders, load_selfies, load_shots
 from likeness.faces import FaceEmbedder, FaceFinder
@@ -20,10 +21,8 @@ from likeness.faces.reference import Reference
 from likeness.gates import Failure, Gates
 from likeness.images import load_photo
 from likeness.person import Person
-from likeness.statistics import threshold
 
 _SHAPE = [name for name, measure in MEASURES.items() if measure.kind == "shape"]
-_FALSE_ACCEPTS = 0.05
 
 STRICT = Gates()
 """An audit holds every base to the same gates, whatever its recipe lets through."""
@@ -67,10 +66,8 @@ def measure(
     check_reporter(adapter, recogniser)
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
     examiner = Examiner(selfies.photos, selfies.held_out, finder, recogniser, selfies.chose)
-    impostors = [
-        examiner.reference.raw(vector) for name, vectors in cohort.items() if name != person.name for vector in vectors
-    ]
-    accepted_above = threshold(impostors, _FALSE_ACCEPTS).value
+    others = [vector for name, vectors in cohort.items() if name != person.name for vector in vectors]
+    accepted_above = recognised_above(examiner.reference, others)
     examined = [examine_shot(shot, examiner, accepted_above) for shot in shots]
     pictures = [np.asarray(load_photo(path)) for path in portraits]
     genuine = [face for rgb in pictures if (face := examiner.examine(rgb)) is not None]

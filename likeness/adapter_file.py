@@ -94,8 +94,7 @@ def read_info(path: Path) -> AdapterInfo | None:
     record = (path.parent if path.name == LORA_FILE else path) / INFO_FILE
     if record.is_file():
         try:
-            with files.explained(record, "cannot be read"):
-                return AdapterInfo.parse(json.loads(record.read_text(encoding="utf-8")), record)
+            return AdapterInfo.parse(files.read_json(record), record)
         except ValueError as error:
             raise LikenessError("is not readable JSON", "Restore it, or train again", record) from error
     weights = lora_file(path)

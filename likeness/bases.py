@@ -7,16 +7,14 @@ read at once; GiB are 2**30 bytes.
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from likeness import resources
+from likeness import files, resources
 from likeness.families import Family, family_named
 from likeness.settings import Settings
 
 Precision = Literal["bf16", "int8", "nf4"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PLAN = "memory.json"
 GIB = 2**30
 SIDES = (512, 768, 1024)
@@ -157,14 +155,14 @@ class Needs(Settings):
 
 def known_bases() -> list[KnownBase]:
     """All of them, the smallest family first."""
-    files = (path for path in (resources.assets() / "bases").glob("*.json") if path.name != PLAN)
-    bases = [KnownBase.parse(json.loads(path.read_text(encoding="utf-8")), path) for path in files]
+    found = (path for path in (resources.assets() / "bases").glob("*.json") if path.name != PLAN)
+    bases = [KnownBase.parse(files.read_json(path), path) for path in found]
     return sorted(bases, key=lambda base: (base.family_class.name not in ("sd15", "sdxl"), base.name))
 
 
 def needs() -> dict[str, Needs]:
     """What each known base needs, by its name, as it was computed last."""
-    values = json.loads((resources.assets() / "bases" / PLAN).read_text(encoding="utf-8"))
+    values = files.read_json(resources.assets() / "bases" / PLAN)
     return {name: Needs.parse(value) for name, value in values.items()}
 
 

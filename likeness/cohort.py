@@ -12,7 +12,7 @@ from likeness.person import Consent, Person
 
 def cohort_names() -> list[str]:
     """Everybody's name, sorted."""
-    return sorted(path.parent.name for path in (resources.assets() / "cohort").glob("*/person.json"))
+    return [folder.name for folder in resources.cohort_folders()]
 
 
 def cohort_person(folder: Path) -> Person:

@@ -7,7 +7,6 @@ same prompts and seeds drawn without the adapter, and against everybody else of 
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -29,7 +28,7 @@ from likeness.cohort import cohort_person
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
 from likeness.faces.panel import Panel, Score
-from likeness.files import write_image, write_json
+from likeness.files import read_json, write_image, write_json
 from likeness.images import enlarge
 from likeness.person import Person
 from likeness.sheets import tile
@@ -117,7 +116,7 @@ def _measure(
 
 
 def _record(headshot: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(headshot.with_suffix(".json").read_text(encoding="utf-8"))
+    record: dict[str, Any] = read_json(headshot.with_suffix(".json"))
     return record
 
 

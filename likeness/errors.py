@@ -26,5 +26,10 @@ class LikenessError(Exception):
         return f"{place}{self.what}{advice}"
 
 
+def first_line(error: BaseException | None) -> str:
+    """What another library's error begins with, for a message of ours; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -1,8 +1,8 @@
-"""Writing files so that a reader sees the old content or the new, never half of it.
+"""Writing files so that a reader sees the old content or the new, never half of it, and reading them.
 
 Everything is written under a temporary name beside its destination, flushed to the disk, and renamed: rename is
 atomic within one file system (POSIX ``rename``). This is the only place that does so, and the only place that
-explains to a user why the system refused a write.
+explains to a user why the system refused.
 """
 
 from __future__ import annotations
@@ -86,6 +86,12 @@ def write_json(path: Path, value: Any) -> None:
     NaN and infinities are refused with ValueError, for they are not JSON and other readers reject them.
     """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises LikenessError when the system does not give it, ValueError when it is no JSON in UTF-8."""
+    with explained(path, "cannot be read"):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_image(path: Path, image: Image.Image, **save_options: Any) -> None:

@@ -72,6 +72,3 @@ class Failure:
     def read(record: Mapping[str, Any]) -> Failure:
         """From its JSON."""
         return Failure(record["gate"], str(record["what"]), float(record["value"]), float(record["limit"]))
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.value:.2f}, limit {self.limit:.2f})"

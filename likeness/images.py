@@ -16,9 +16,6 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from likeness.errors import LikenessError
-from likeness.sheets import tile
-
-__all__ = ["MAX_PIXELS", "SUFFIXES", "PhotoError", "load_photo", "tile"]
 
 MAX_PIXELS = 100_000_000
 """A picture with more is refused from its header: decoded it would take over 300 MB."""

@@ -6,7 +6,6 @@ they are a LoRA at all, stands in that file alone.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -76,8 +75,7 @@ def settings(weights: Path) -> dict[str, Any]:
         what = f"nothing tells how strongly this adapter is applied: peft writes that to {CONFIG_FILE}, which is not beside it"
         raise LikenessError(what, "Copy it from the folder that peft saved", weights)
     try:
-        with files.explained(path, "cannot be read"):
-            config = PeftConfig.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        config = PeftConfig.model_validate(files.read_json(path))
         for pattern in config.alpha_pattern or {}:
             re.compile(pattern)
     except (ValueError, re.error) as error:

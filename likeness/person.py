@@ -12,7 +12,6 @@ Erasing the person is erasing the folder. So nothing in it may be a link to some
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import stat
 from collections.abc import Iterable, Sequence
@@ -23,7 +22,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from likeness.errors import LikenessError
-from likeness.files import explained, sha256, shown, write_bytes, write_json
+from likeness.files import explained, read_json, sha256, shown, write_bytes, write_json
 from likeness.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -143,8 +142,7 @@ class Person:
         if not path.exists():
             return None
         try:
-            with explained(path, "cannot be read"):
-                record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
         except ValueError as error:
             raise LikenessError("the consent is not readable JSON", "Restore it, or give consent anew", path) from error
         return Consent.parse(record, path)

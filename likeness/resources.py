@@ -15,10 +15,14 @@ def assets() -> Path:
     return Path(__file__).resolve().parent / "assets"
 
 
+def cohort_folders() -> list[Path]:
+    """The folder of every person of the bundled cohort, called by their name; sorted."""
+    return sorted(path.parent for path in (assets() / "cohort").glob("*/person.json"))
+
+
 def cohort(each: int, but: str = "") -> list[list[Path]]:
     """Selfies, `each` at most, of every person of the bundled cohort; of all but the one of that name."""
-    people = sorted(path.parent for path in (assets() / "cohort").glob("*/person.json"))
-    return [sorted(folder.glob("selfie_*.jpg"))[:each] for folder in people if folder.name != but]
+    return [sorted(folder.glob("selfie_*.jpg"))[:each] for folder in cohort_folders() if folder.name != but]
 
 
 def cohort_portraits(name: str) -> list[Path]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from inference.labels import cohort_labels, groups, stratified
+from inference.labels import cohort_labels, strata, stratified
 from inference.scorecard import Scorecard, ScorecardSettings
 from inference.styles import find_style
 from likeness import files
@@ -73,9 +73,7 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
     """
     todo = wanted.cells()
     card = Scorecard(wanted.scores)
-    labels = {person.name: cohort_labels(person.name) for person in wanted.people}
-    labelled = {one: each for one, each in labels.items() if each}
-    strata = {group.name: group.members for group in groups(labelled, 2) if len(group.values) == 1}
+    members = strata(person.name for person in wanted.people)
 
     def measure(person: Person, adapter: Path, config: TrainConfig) -> dict[str, float]:
         return card.measure(person, adapter, _judging(person, adapter, config, wanted.judges))
@@ -88,7 +86,7 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
             highlight=False,
         )
         results = known(todo, wanted.out)  # those of other processes too
-        rows = tabulate(results, wanted.sweep.all(), strata)
+        rows = tabulate(results, wanted.sweep.all(), members)
         report = {"recogniser": wanted.scores.recogniser, "judged_by": wanted.judges, "rows": rows}
         files.write_json(wanted.out / f"{name}.json", report | {"cells": [vars(one) for one in results]})
         files.write_text(wanted.out / f"{name}.md", markdown(rows))

@@ -23,7 +23,7 @@ from likeness import resources
 from likeness.adapter import LoraSettings
 from likeness.families import load_family
 from training import model
-from training.setup import DTYPES
+from training.loading import DTYPES
 
 STEPS = 5
 VARIANTS = [(precision, attention) for precision in ("fp32", "bf16") for attention in ("fused", "plain")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -44,7 +43,7 @@ def begin(work: Path, mixed_precision: str, seed: int) -> Accelerator:
 def finish_base(folder: Path) -> None:
     """What a base is shipped with: configurations that do not say where on this machine it came from, and the digests."""
     for path in folder.glob("*/config.json"):
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = files.read_json(path)
         if config.pop("_name_or_path", None) is not None:
             files.write_json(path, config)
     shipped = [path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors")]

@@ -10,7 +10,6 @@ audit.json and audit.html.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 from inference.audit import audit
 from inference.audit_report import AuditSettings, finding_lines
 from inference.headshots import RenderRequest, render
-from inference.labels import cohort_labels, groups, stratified
+from inference.labels import cohort_labels, strata, stratified
 from inference.material import load_renders
 from inference.renderer import Renderer
 from inference.scorecard import Scorecard, ScorecardSettings
@@ -134,19 +133,14 @@ def _path(out: Path, name: str) -> Path:
 
 def _report(names: Sequence[str], options: argparse.Namespace) -> None:
     """Writes the table and the audit, and prints them."""
-    found = {name: json.loads(_path(options.out, name).read_text(encoding="utf-8")) for name in names}
+    found = {name: files.read_json(_path(options.out, name)) for name in names}
     variants = [one for one in (SELECTED, LAST) if all(one.name in person["values"] for person in found.values())]
     results = [
         Result(variant.name, name, one["seed"], one["seconds"], one["values"][variant.name])
         for name, one in found.items()
         for variant in variants
     ]
-    strata = {
-        group.name: group.members
-        for group in groups({name: cohort_labels(name) for name in names}, 2)
-        if len(group.values) == 1
-    }
-    rows = tabulate(results, variants, strata)
+    rows = tabulate(results, variants, strata(names))
     about = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": _config(options, "person=nobody").model_dump(mode="json"),

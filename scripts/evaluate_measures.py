@@ -28,23 +28,18 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from inference.gates import recognised_above
 from likeness import files, resources
 from likeness.faces import Face, FaceEmbedder, FaceFinder, embedder
 from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.drift import MEASURES
 from likeness.faces.examiner import Examiner, Findings
-from likeness.statistics import threshold
 from scripts import plants
 
 Way = Literal["selfies", "portraits"]
 KNOWN: dict[Way, int] = {"selfies": 6, "portraits": 10}
 HELD_OUT, PICTURES = 2, 4
 LOOKS = frozenset(str(measure.kind) for measure in MEASURES.values())
-
-
-def cohort() -> list[Path]:
-    """The folders of the people, by name."""
-    return sorted(path.parent for path in (resources.assets() / "cohort").glob("*/person.json"))
 
 
 def pictures_of(person: Path, kind: str) -> list[Pixels]:
@@ -92,12 +87,10 @@ class Subject:
         ]
         names = [(f"{number}.jpg", rgb) for number, rgb in enumerate(marked[:known])]
         examiner = Examiner(names, {name for name, _ in names[known - HELD_OUT :]}, finder, recogniser)
-        others = [
-            examiner.reference.raw(vector) for name in impostors if name != person.name for vector in impostors[name]
-        ]
+        others = [vector for name in impostors if name != person.name for vector in impostors[name]]
         return Subject(
             examiner,
-            threshold(others, 0.05).value,
+            recognised_above(examiner.reference, others),
             json.loads((person / "person.json").read_text())["identity"]["hair"] != "bald",
             marked[: known - HELD_OUT],
             list(zip(marked[known:], faces[known:], strict=True)),
@@ -201,7 +194,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the report (JSON)")
     parser.add_argument("--people", type=int, help="only so many, evenly out of all")
     arguments = parser.parse_args()
-    everyone, recogniser = cohort(), embedder()
+    everyone, recogniser = resources.cohort_folders(), embedder()
     picked = np.unique(np.linspace(0, len(everyone) - 1, arguments.people or len(everyone)).round().astype(int))
     impostors = impostors_of(everyone, FaceFinder(), recogniser)
     report: dict[str, Any] = {"people": len(picked), "pictures": PICTURES, "held_out": HELD_OUT}

@@ -35,7 +35,7 @@ from likeness.faces.reference import embed_photo
 from likeness.faces.skin import read_skin
 from likeness.families import Family
 from likeness.files import write_image, write_json
-from likeness.images import tile
+from likeness.sheets import tile
 from scripts.pocket_base import pictures, prompted
 
 Look = Callable[[list[Image.Image]], list[Floats | None]]
@@ -44,7 +44,7 @@ Look = Callable[[list[Image.Image]], list[Floats | None]]
 def cohort_pictures(size: int) -> tuple[list[Image.Image], list[dict[str, Any]]]:
     """The cohort's studio portraits at `size` px, and who is on each."""
     pictures, people = [], []
-    for folder in sorted((resources.assets() / "cohort").glob("*/")):
+    for folder in resources.cohort_folders():
         who = json.loads((folder / "person.json").read_text(encoding="utf-8"))["identity"]
         for path in sorted(folder.glob("headshot_*.jpg")):
             pictures.append(Image.open(path).convert("RGB").resize((size, size), Image.Resampling.LANCZOS))

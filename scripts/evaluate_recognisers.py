@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="the report (JSON)")
     arguments = parser.parse_args()
-    people = sorted(path.parent for path in (resources.assets() / "cohort").glob("*/person.json"))
+    people = resources.cohort_folders()
     finder, recognisers = FaceFinder(), [embedder("dlib"), embedder("world")]
     paths = pictures_of(people)
     report: dict[str, Any] = {"people": len(people), "pictures": len(paths)}

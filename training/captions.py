@@ -73,6 +73,11 @@ def caption(scene: Scene, face: Face, width: float, settings: CaptionSettings) -
     return ", ".join(words)
 
 
+def worded(caption: str, subject: str) -> str:
+    """A caption or prompt with these words in the person's place."""
+    return caption.replace(SUBJECT, subject)
+
+
 def _light(rgb: Pixels, face: Face) -> str | None:
     if measure.exposure(rgb, face).white < _DIM_WHITE:
         return "dim light"

@@ -10,7 +10,6 @@ Learning rate, data order and noise are functions of the step number, so they ne
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -90,8 +89,7 @@ def newest(folder: Path) -> Path | None:
 def read_state(path: Path) -> dict[str, Any]:
     """The small things of a checkpoint, its ``step`` among them. Raises LikenessError when it is damaged."""
     try:
-        with files.explained(path / "state.json", "cannot be read"):
-            state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        state: dict[str, Any] = files.read_json(path / "state.json")
         return state
     except ValueError as error:
         raise _damaged(path) from error

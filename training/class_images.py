@@ -13,7 +13,7 @@ from likeness.families import Family
 from likeness.families.quantization import precision
 from training.cache import Encodings
 from training.data import Example, Portraits
-from training.model import cast
+from training.model import predict_in
 from training.rendering import render_latents
 
 
@@ -33,13 +33,12 @@ def class_portraits(
     made_by = f"{family.sha256()} {precision(denoiser)} {scheduler.to_json_string()}"
 
     def predict(noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
-        # What is frozen is kept in the run's precision on a GPU, and nothing casts for it here.
-        return family.predict(noisy.to(dtype), timesteps, cast(conditioning, dtype)).float()
+        return predict_in(dtype, family, noisy, timesteps, conditioning).float()
 
     def example(number: int) -> Example:
         prompt = prompts[number % len(prompts)]
 
-        def render() -> torch.Tensor:
+        def render() -> Tensor:
             noise = randomness.normal(shape, seed, "class-image", number)[None].to(device)
             positive = texts.stack([prompt], device)
             return render_latents(family, predict, positive, negative, noise, family.recipe, [number])[0]

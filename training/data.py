@@ -22,6 +22,7 @@ from torch import Tensor
 from likeness import randomness
 from likeness.faces.framing import Crop
 from likeness.settings import Settings
+from training.captions import worded
 from training.crops import Shape
 from training.moved import MovedSettings
 from training.variety import PhotosBy
@@ -149,7 +150,7 @@ class Sampler:
 
     def all_prompts(self) -> list[str]:
         """Every prompt that a batch can hold."""
-        captions = {self._worded(caption) for portraits in self.buckets for caption in portraits.captions}
+        captions = {worded(caption, self.subject) for portraits in self.buckets for caption in portraits.captions}
         return list(self.prompts or sorted(captions)) + ([""] if self.caption_dropout else [])
 
     def batch(self, step: int, slots: range) -> Batch:
@@ -213,10 +214,7 @@ class Sampler:
             return ""
         if self.prompts:
             return self.prompts[randomness.integer(len(self.prompts), *self._key("prompt", step, slot))]
-        return self._worded(example.caption)
-
-    def _worded(self, caption: str) -> str:
-        return caption.replace("{subject}", self.subject)
+        return worded(example.caption, self.subject)
 
     def _key(self, stream: str, *counters: int) -> tuple[int, str, str, *tuple[int, ...]]:
         return self.seed, f"{self.role}-{stream}", self.identity, *counters

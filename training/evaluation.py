@@ -15,6 +15,7 @@ from torch import Tensor
 from likeness import randomness
 from likeness.families import Schedule
 from likeness.settings import Settings
+from training.captions import worded
 from training.data import Portraits
 from training.metrics import quantile_name
 from training.objective import face_weights, sample_losses
@@ -46,7 +47,7 @@ class Evaluation:
         count = min(settings.portraits, len(examples))
         self._examples = [examples[place * len(examples) // count] for place in range(count)]
         self._quantiles = settings.quantiles
-        self.prompts = [example.caption.replace("{subject}", subject) for example in self._examples]
+        self.prompts = [worded(example.caption, subject) for example in self._examples]
         shapes = [tuple(example.mean.shape) for example in self._examples]
         self._noise = [randomness.normal(s, seed, "evaluation", held_out.identity, i) for i, s in enumerate(shapes)]
         self._floor = floor

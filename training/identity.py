@@ -25,10 +25,9 @@ from torch import Tensor
 
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder
-from likeness.faces.scorer import SIDE
+from likeness.faces.scorer import looked_at
 from likeness.faces.world import WorldRecogniser, align
 from likeness.families import Family
-from likeness.images import enlarge
 from training.objective import IdentitySettings, Losses
 
 
@@ -44,12 +43,12 @@ class Looker:
         """Eyes, nose tip and mouth corners (5, 2) in px of a prepared portrait; NaN where no face is found."""
         image = row["image"].convert("RGB")
         image = ImageOps.mirror(image) if flip else image
-        large = enlarge(image, max(SIDE, *image.size))
-        faces = self._finder.find(np.asarray(large))
+        large = looked_at(image)
+        faces = self._finder.find(large)
         if not faces:
             return torch.full((5, 2), torch.nan)
         # (0, 0) is the middle of the first pixel.
-        points = torch.from_numpy((faces[0].points5 + 0.5) * image.width / large.width - 0.5).float()
+        points = torch.from_numpy((faces[0].points5 + 0.5) * image.width / large.shape[1] - 0.5).float()
         pixels = torch.from_numpy(np.array(image, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
         self._vectors.append(self.network(align(pixels, points[None], self.network.side))[0])
         return points

@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from likeness.images import tile
+from likeness.sheets import tile
 from training.intake import Report
 from training.intake_photo import PhotoVerdict
 

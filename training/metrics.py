@@ -28,9 +28,10 @@ class Diverged(LikenessError):
 class Meter:
     """Collects every step's losses and gives the means since it was last read, with speed and memory."""
 
-    def __init__(self, timesteps: int, average: float | None = None) -> None:
-        """``timesteps``: of the schedule. ``average``: the running average of the loss that a resumed run had."""
-        self.average = average
+    def __init__(self, timesteps: int) -> None:
+        """``timesteps``: of the schedule."""
+        self.average: float | None = None
+        """The loss's running average; a run that is gone on with puts it back."""
         self._timesteps = timesteps
         self._clear()
 

@@ -67,7 +67,7 @@ class Trained(nn.Module):
             conditioning = {**conditioning, **self.family.encode_text(prompts)}
         # What is computed again in the backward pass must be computed in the same way there.
         with nullcontext() if self.checkpoints_gradients else _attention(noisy):
-            return self.family.predict(noisy.to(self.dtype), timesteps, cast(conditioning, self.dtype))
+            return predict_in(self.dtype, self.family, noisy, timesteps, conditioning)
 
     @property
     def leaves_idle(self) -> bool:
@@ -113,7 +113,7 @@ class FrozenBase:
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The base's prediction, in float32."""
         with without_adapter(self._family.denoiser) if self._switchable else nullcontext():
-            return self._family.predict(noisy.to(self._dtype), timesteps, cast(conditioning, self._dtype)).float()
+            return predict_in(self._dtype, self._family, noisy, timesteps, conditioning).float()
 
 
 def make_trainable(
@@ -167,5 +167,9 @@ def _attention(latents: Tensor) -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 
-def cast(conditioning: Conditioning, dtype: torch.dtype) -> dict[str, Tensor]:
-    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in conditioning.items()}
+def predict_in(
+    dtype: torch.dtype, family: Family, noisy: Tensor, timesteps: Tensor, conditioning: Conditioning
+) -> Tensor:
+    """`Family.predict` by a denoiser whose weights are in ``dtype``: outside of autocast nothing else brings its inputs to it."""
+    given = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in conditioning.items()}
+    return family.predict(noisy.to(dtype), timesteps, given)

@@ -24,9 +24,10 @@ from likeness.person import Person
 from likeness.selection import Selection
 from training import checkpoint, resume, tracking
 from training.config import TrainConfig, usual_recipe
+from training.loading import DTYPES
 from training.loop import Loop
 from training.selector import keep_best
-from training.setup import DTYPES, Parts, assemble
+from training.setup import Parts, assemble
 from training.signals import EXIT_INTERRUPTED, Interrupted, leave_with_launcher
 
 _PATIENCE = timedelta(hours=2)

@@ -14,6 +14,7 @@ from torch import Tensor
 from likeness import files, randomness
 from likeness.families import Family
 from likeness.settings import Settings
+from training.captions import worded
 from training.rendering import Predict, render_latents
 
 
@@ -41,7 +42,7 @@ class Samples:
         self, settings: SampleSettings, family: Family, size: tuple[int, int], subject: str, seed: int
     ) -> None:
         """``size``: (width, height) in px."""
-        self.prompts = [p.replace("{subject}", subject) for p in settings.prompts for _ in range(settings.count)]
+        self.prompts = [worded(prompt, subject) for prompt in settings.prompts for _ in range(settings.count)]
         self.negative = settings.negative
         given = {"steps": settings.steps, "guidance_scale": settings.guidance_scale}
         self._recipe = family.recipe.model_copy(update={key: value for key, value in given.items() if value})

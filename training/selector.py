@@ -9,7 +9,6 @@ A reading is a function of the weights, so that a run which was killed reads the
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from likeness import files
+from likeness.adapter import load_adapter_state
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, embedder
 from likeness.faces.arrays import Pixels
@@ -54,8 +54,7 @@ class Selector:
         known: list[Any] = []
         if record.is_file():
             try:
-                with files.explained(record, "cannot be read"):
-                    known = json.loads(record.read_text(encoding="utf-8"))["curve"]
+                known = files.read_json(record)["curve"]
             except (ValueError, KeyError, TypeError) as error:
                 raise LikenessError("is damaged", "Begin anew with checkpoint.resume=never", record) from error
         self.curve = [point for point in map(CurvePoint.parse, known) if point.step <= step]
@@ -163,8 +162,6 @@ def _photos(person: Person, names: Iterable[str]) -> list[Pixels]:
 
 def keep_best(selector: Selector | None, note: str, family: Family, step: int) -> Selection | None:
     """Puts the weights of the choice into the model, where there is one; gives what the adapter is to say of it."""
-    from likeness.adapter import load_adapter_state
-
     if selector is None or not selector.curve:
         return Selection(step=step, note=note) if note else None
     load_adapter_state(family, selector.weights())

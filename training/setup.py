@@ -18,6 +18,7 @@ from likeness.faces.following import WEARING_GLASSES, with_glasses
 from likeness.families import Family
 from likeness.person import Person
 from training.cache import Encodings, Texts
+from training.captions import worded
 from training.class_images import class_portraits
 from training.config import TrainConfig
 from training.crops import portrait_size
@@ -206,9 +207,9 @@ def _samplers(
     prompts, portraits = settings.prior.prompts, train
     if settings.prior.mode == "images":
         captions = sorted({caption for bucket in train for caption in bucket.captions})
-        worded = prompts or [caption.replace("{subject}", config.class_word) for caption in captions]
+        asked = prompts or [worded(caption, config.class_word) for caption in captions]
         count = math.ceil(settings.prior.images / len(sizes))
-        portraits = [class_portraits(family, encodings, worded, count, size, config.seed) for size in sizes]
+        portraits = [class_portraits(family, encodings, asked, count, size, config.seed) for size in sizes]
         prompts = []
     prior = Sampler(portraits, config.class_word, role="prior", slots=config.prior_slots, prompts=prompts, **common)
     return person, prior
@@ -225,8 +226,7 @@ def _pictures(
     config: TrainConfig, family: Family, size: tuple[int, int], glasses: bool, settings: SampleSettings
 ) -> Samples:
     prompts = [with_glasses(prompt, glasses) for prompt in settings.prompts]
-    worded = settings.model_copy(update={"prompts": prompts})
-    return Samples(worded, family, size, subject(config), config.seed)
+    return Samples(settings.model_copy(update={"prompts": prompts}), family, size, subject(config), config.seed)
 
 
 def _wears_glasses(train: Iterable[Portraits]) -> bool:

@@ -37,8 +37,6 @@ Measure = Callable[[Person, Path, TrainConfig], Mapping[str, float]]
 
 _FREE = {"person", "name", "tracking", "checkpoint", "accept_license"}
 """What a cell's numbers do not depend on; that candidates come at checkpoints is settled beforehand."""
-
-
 _FACTOR = re.compile(r"x\d+(\.\d+)?")
 
 
@@ -203,7 +201,7 @@ def _path(folder: Path, cell: Cell) -> Path:
 
 def _run(cell: Cell, measure: Measure, folder: Path) -> Result:
     spent = folder / f"{cell.key}.seconds.json"
-    before = float(json.loads(spent.read_text(encoding="utf-8"))) if spent.is_file() else 0.0
+    before = float(files.read_json(spent)) if spent.is_file() else 0.0
     started = time.monotonic()
     failed, values = "", {}
     try:

@@ -23,7 +23,7 @@ from PIL import Image
 from pydantic import Field
 
 from likeness import files
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 from likeness.settings import Settings
 from training.metrics import finite
 
@@ -158,7 +158,7 @@ def _wandb_explained() -> Iterator[None]:
     try:
         yield
     except wandb.errors.Error as error:
-        what = f"wandb does not start: {str(error).strip().splitlines()[0]}"
+        what = f"wandb does not start: {first_line(error)}"
         remedy = "Log in (wandb login), set tracking.wandb_mode=offline, or leave wandb out of tracking.trackers"
         raise LikenessError(what, remedy) from error
 

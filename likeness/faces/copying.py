@@ -20,6 +20,7 @@ from likeness.faces.embed import FaceEmbedder
 from likeness.faces.face import Face
 from likeness.faces.geometry import similarity_transform
 from likeness.faces.reference import embed_photo
+from likeness.faces.segment import grown
 
 COPIED_PIXELS = 0.90
 """Correlation from which the pixels are a copy. Measured on the cohort: of 5760 pairs of different pictures of one person two pass
@@ -112,9 +113,9 @@ class Setting:
 def setting(rgb: Pixels, person: Floats) -> Setting:
     """The background of a picture (height, width, 3); `person`: how surely each pixel is a person's, in [0, 1]."""
     small = np.asarray(cv2.resize(lab(rgb), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.float32)
-    reach = max(3, round(max(rgb.shape) / 43))  # what the segmenter's soft edge and a halo of hair take
-    grown = cv2.dilate(person.astype(np.float32), np.ones((reach, reach), np.uint8))
-    return Setting(small, np.asarray(cv2.resize(grown, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) < _BACKGROUND))
+    return Setting(
+        small, np.asarray(cv2.resize(grown(person), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) < _BACKGROUND)
+    )
 
 
 def same_setting(picture: Setting, photo: Setting) -> float | None:

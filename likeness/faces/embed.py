@@ -118,8 +118,3 @@ def embedder(spec: str = "dlib") -> FaceEmbedder:
 def unit(vector: Floats) -> Floats:
     """The vector scaled to length 1, float32."""
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12), np.float32)
-
-
-def similarity(a: Floats, b: Floats) -> float:
-    """Cosine of two unit vectors of one recogniser, in [-1, 1]."""
-    return float(np.dot(a, b))

@@ -89,12 +89,7 @@ class Face:
 
         The mesh's z is weak-perspective and in the unit of x, so that the frame can be read off the points directly.
         """
-        points = self.landmarks.astype(np.float64)
-        across = points[RIGHT_CHEEKBONE] - points[LEFT_CHEEKBONE]
-        down = points[CHIN] - points[FOREHEAD]
-        across = across / np.linalg.norm(across)
-        down = down - (down @ across) * across
-        down = down / np.linalg.norm(down)
+        across, down = axes(self.landmarks.astype(np.float64))
         roll = math.atan2(across[1], across[0])
         yaw = math.atan2(across[2], math.hypot(across[0], across[1]))
         turned_back = np.array([-math.sin(roll), math.cos(roll), 0])
@@ -105,3 +100,12 @@ class Face:
         """The same face on a picture that was shifted by (dx, dy) and then scaled."""
         landmarks = (self.landmarks + np.array([dx, dy, 0], np.float32)) * np.float32(scale)
         return Face.from_landmarks(landmarks, self.score)
+
+
+def axes(landmarks: Floats) -> tuple[Floats, Floats]:
+    """The head's own x and y, unit vectors (3,) at right angles, of landmarks (468, 3): cheekbone to cheekbone, forehead to chin."""
+    across = landmarks[RIGHT_CHEEKBONE] - landmarks[LEFT_CHEEKBONE]
+    down = landmarks[CHIN] - landmarks[FOREHEAD]
+    across = across / np.linalg.norm(across)
+    down = down - (down @ across) * across
+    return across, down / np.linalg.norm(down)

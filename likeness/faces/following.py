@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.faces.arrays import Floats, Pixels
-from likeness.faces.colour import black_and_white, lab
+from likeness.faces.colour import black_and_white, hue, lab
 from likeness.faces.face import Face
 from likeness.faces.quality import glasses_rim
+from likeness.faces.segment import grown
 
 CLOSE_UP, HEAD_AND_SHOULDERS = 0.55, 0.24
 """Face size over the picture's width, from which a portrait is called so; as the captions of the training have it."""
@@ -82,7 +83,7 @@ def following(rgb: Pixels, face: Face, person: Floats, prompt: str, slots: Mappi
     asked_grey = bool(_BLACK_AND_WHITE.search(text))
     found: dict[str, Followed] = {"colour": _colour(rgb, asked_grey)}
     background, outfit = (slots.get(name, "").lower() for name in ("background", "outfit"))
-    free = values[_grown(person) < 0.2]
+    free = values[grown(person) < 0.2]
     if (_STUDIO.search(background) or _SCENES.search(background)) and len(free) >= _LEAST_PIXELS:
         found["background kind"] = _kind(values, person, background)
     if _STUDIO.search(background) and not asked_grey and len(free) >= _LEAST_PIXELS:
@@ -122,10 +123,10 @@ def is_colour(name: str, colour: Floats) -> bool:
     """Whether a Lab colour (3,) may be called by that name."""
     light_low, light_high, chroma_low, chroma_high, hue_low, hue_high = _REGIONS[name]
     chroma = float(np.hypot(colour[1], colour[2]))
-    hue = float(np.degrees(np.arctan2(colour[2], colour[1])) % 360)
+    angle = hue(colour)
     if not (light_low <= colour[0] <= light_high and chroma_low <= chroma <= chroma_high):
         return False
-    return hue_low <= hue <= hue_high or hue_low <= hue + 360 <= hue_high
+    return hue_low <= angle <= hue_high or hue_low <= angle + 360 <= hue_high
 
 
 def _named(what: str, words: str, pixels: Floats) -> dict[str, Followed]:
@@ -139,7 +140,7 @@ def _named(what: str, words: str, pixels: Floats) -> dict[str, Followed]:
 
 def _kind(values: Floats, person: Floats, words: str) -> Followed:
     small = cv2.resize(values, (48, 48), interpolation=cv2.INTER_AREA)
-    free = cv2.resize(_grown(person), (48, 48), interpolation=cv2.INTER_AREA) < 0.2
+    free = cv2.resize(grown(person), (48, 48), interpolation=cv2.INTER_AREA) < 0.2
     y, x = (np.nonzero(free)[axis] / 48 for axis in (0, 1))
     smooth = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     rest = small[free] - smooth @ np.linalg.lstsq(smooth, small[free], rcond=None)[0]
@@ -172,9 +173,3 @@ def _pose(words: str, yaw: float) -> Followed | None:
     found = pose_words(yaw)
     asked = next((name for _, name in _POSES if name in words), None)
     return Followed(asked, found, asked == found) if asked else None
-
-
-def _grown(person: Floats) -> Floats:
-    """The person with the soft edge and the halo of hair that a segmenter misses."""
-    reach = max(3, round(max(person.shape) / 43))
-    return np.asarray(cv2.dilate(person.astype(np.float32), np.ones((reach, reach), np.uint8)))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from likeness.faces.arrays import Floats
-from likeness.faces.face import CHIN, FOREHEAD, LEFT_CHEEKBONE, OVAL, RIGHT_CHEEKBONE, Face
+from likeness.faces.face import OVAL, Face, axes
 
 GRID = 160
 """Side in pixels of the flat face: above that of the cohort's faces (105 px), so that no detail is lost."""
@@ -24,11 +24,7 @@ def frontal(face: Face, depth: float = 1.0) -> Floats:
     depth: what z is taken times before that.
     """
     points = face.landmarks * np.array([1.0, 1.0, depth])
-    across = points[RIGHT_CHEEKBONE] - points[LEFT_CHEEKBONE]
-    across = across / np.linalg.norm(across)
-    down = points[CHIN] - points[FOREHEAD]
-    down = down - (down @ across) * across
-    down = down / np.linalg.norm(down)
+    across, down = axes(points)
     turn = np.stack([across, down, np.cross(across, down)], axis=1)
     return np.asarray((points - points.mean(axis=0)) @ turn)
 

@@ -39,6 +39,11 @@ class Region:
         )
         return np.column_stack([turn, self.centre - turn @ np.full(2, (size - 1) / 2)])
 
+    def on_crop(self, points: Floats, size: int) -> Floats:
+        """Where points (N, 2) of the picture, in pixels, lie on a size x size crop."""
+        to_crop = cv2.invertAffineTransform(self.to_picture(size))
+        return np.asarray(points @ to_crop[:, :2].T + to_crop[:, 2])
+
     def cut(self, rgb: Pixels, size: int) -> Pixels:
         """The region as an upright crop (size, size, 3); what lies outside of the picture repeats its edge."""
         # A far larger region is shrunk first: warpAffine reads single pixels and would alias.

@@ -53,8 +53,7 @@ def blue_of_hair(rgb: Pixels, face: Face, person: Floats, skin: Floats) -> float
 def _place(rgb: Pixels, face: Face, person: Floats) -> npt.NDArray[np.float32]:
     """log2 of linear red, green and blue (N, 3) of the person's pixels where hair grows on an upright head."""
     region = Region.of_face(face, _MARGIN)
-    to_crop = cv2.invertAffineTransform(region.to_picture(_SIDE))
-    points = face.landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]
+    points = region.on_crop(face.landmarks[:, :2], _SIDE)
     crop = region.cut(np.dstack([rgb, np.round(255 * person).astype(np.uint8)]), _SIDE)
     middle = (points[CHIN] + points[FOREHEAD]) / 2
     place = (

@@ -9,11 +9,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from likeness import resources
 from likeness.errors import LikenessError
 from likeness.faces.arrays import Floats
 from likeness.faces.detect import FaceFinder
 from likeness.faces.embed import FaceEmbedder
 from likeness.faces.reference import Reference, embed_photo
+
+
+def cohort_vectors(each: int, finder: FaceFinder, embedder: FaceEmbedder, but: str = "") -> dict[str, list[Floats]]:
+    """Unit vectors (dim,) of selfies with a face, `each` looked at, of every person of the bundled cohort, by name.
+
+    `but`: whose are left out.
+    """
+    return {
+        photos[0].parent.name: [
+            vector for path in photos if (vector := embed_photo(path, finder, embedder)) is not None
+        ]
+        for photos in resources.cohort(each, but)
+    }
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ SIDE = 512
 """Pixels of the longer side that smaller pictures are enlarged to before they are looked at, as headshots are."""
 
 
+def looked_at(picture: Image.Image) -> Pixels:
+    """A drawn picture as it is judged: RGB (height, width, 3), enlarged to SIDE px where it is smaller."""
+    return np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))
+
+
 @dataclass(frozen=True)
 class Reading:
     """Means over pictures.
@@ -74,7 +79,7 @@ class Scorer:
 
     def _one(self, picture: Image.Image) -> tuple[Floats, bool] | None:
         """The unit vector of the largest face and whether it is copied; None without a face."""
-        rgb = np.asarray(enlarge(picture, max(SIDE, *picture.size)).convert("RGB"))
+        rgb = looked_at(picture)
         faces = self.finder.find(rgb)
         if not faces:
             return None

@@ -9,6 +9,12 @@ from likeness.faces.networks import Network
 _CANVAS = 256
 
 
+def grown(person: Floats) -> Floats:
+    """A mask (height, width) with the soft edge and the halo of hair that the network leaves out: what is beyond is background."""
+    reach = max(3, round(max(person.shape) / 43))
+    return np.asarray(cv2.dilate(person.astype(np.float32), np.ones((reach, reach), np.uint8)))
+
+
 class PersonSegmenter:
     """The segmentation network; sees the whole picture squeezed into a square, as it was trained to."""
 

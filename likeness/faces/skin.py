@@ -77,8 +77,7 @@ def texture(rgb: Pixels, face: Face) -> float:
 def _canonical(rgb: Pixels, face: Face) -> tuple[Pixels, Face]:
     """The upright crop, and the face on it."""
     region = Region.of_face(face, _MARGIN)
-    to_crop = cv2.invertAffineTransform(region.to_picture(_SIDE))
-    landmarks = np.column_stack([face.landmarks[:, :2] @ to_crop[:, :2].T + to_crop[:, 2], face.landmarks[:, 2]])
+    landmarks = np.column_stack([region.on_crop(face.landmarks[:, :2], _SIDE), face.landmarks[:, 2]])
     return region.cut(rgb, _SIDE), Face.from_landmarks(landmarks, face.score)
 
 

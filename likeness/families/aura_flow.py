@@ -17,6 +17,7 @@ from likeness.families.autoencoder import KLFamily
 from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
 from likeness.families.recipe import Recipe
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 256
 """Tokens that Pile-T5 reads, those that the tokenizer adds included."""
@@ -59,8 +60,7 @@ class AuraFlow(KLFamily, FlowFamily):
 
     def unread(self, prompt: str) -> str:
         tokenizer = self.parts["tokenizer"]
-        words = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(words[TEXT_LENGTH - tokenizer.num_special_tokens_to_add() :])).strip()
+        return beyond(tokenizer, prompt, TEXT_LENGTH - tokenizer.num_special_tokens_to_add())
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         level = timesteps / self.schedule.num_train_timesteps

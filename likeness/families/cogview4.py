@@ -19,6 +19,7 @@ from likeness.families.autoencoder import KLFamily
 from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
 from likeness.families.recipe import Recipe
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 1024
 """Tokens that the stock pipeline reads, the two that the tokenizer adds included."""
@@ -51,8 +52,7 @@ class CogView4(KLFamily, FlowFamily):
 
     def unread(self, prompt: str) -> str:
         tokenizer = self.parts["tokenizer"]
-        tokens = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(tokens[TEXT_LENGTH - tokenizer.num_special_tokens_to_add() :])).strip()
+        return beyond(tokenizer, prompt, TEXT_LENGTH - tokenizer.num_special_tokens_to_add())
 
     def framing(self, originals: Tensor) -> dict[str, Tensor]:
         return {"original_size": originals}

@@ -16,6 +16,7 @@ from likeness.families.autoencoder import KLFamily
 from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
 from likeness.families.recipe import Recipe
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 256
 """Tokens that the stock pipeline reads, its instructions included."""
@@ -55,9 +56,7 @@ class Lumina2(KLFamily, FlowFamily):
 
     def unread(self, prompt: str) -> str:
         tokenizer = self.parts["tokenizer"]
-        room = TEXT_LENGTH - len(tokenizer(INSTRUCTIONS).input_ids)
-        tokens = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(tokens[room:])).strip()
+        return beyond(tokenizer, prompt, TEXT_LENGTH - len(tokenizer(INSTRUCTIONS).input_ids))
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         said: Tensor = self.denoiser(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from likeness.errors import LikenessError
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 512
 """Tokens that the stock pipelines read, the template's own included."""
@@ -36,8 +37,7 @@ def hidden_states(
 def unread(tokenizer: Any, prompt: str, thinking: bool) -> str:
     """The end of `prompt` for which there is no room beside the template; empty when all is read."""
     template = len(tokenizer(_templated(tokenizer, "", thinking)).input_ids)
-    tokens = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-    return str(tokenizer.decode(tokens[TEXT_LENGTH - template :])).strip()
+    return beyond(tokenizer, prompt, TEXT_LENGTH - template)
 
 
 def _templated(tokenizer: Any, prompt: str, thinking: bool) -> str:

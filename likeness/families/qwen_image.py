@@ -18,6 +18,7 @@ from likeness.errors import LikenessError
 from likeness.families.autoencoder import FilmFamily
 from likeness.families.base import TargetPreset
 from likeness.families.recipe import Recipe
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 1024
 """Tokens that the stock pipeline reads, the template's beginning not counted."""
@@ -59,8 +60,7 @@ class QwenImage(FilmFamily):
     def unread(self, prompt: str) -> str:
         pipe, tokenizer = self.pipeline(), self.parts["tokenizer"]
         template = len(tokenizer(pipe.prompt_template_encode.format("")).input_ids)
-        tokens = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(tokens[TEXT_LENGTH + pipe.prompt_template_encode_start_idx - template :])).strip()
+        return beyond(tokenizer, prompt, TEXT_LENGTH + pipe.prompt_template_encode_start_idx - template)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         mask = conditioning["mask"] > 0.5

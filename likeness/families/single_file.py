@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from likeness import files
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 from likeness.quiet import quiet
 
 RECORD = "single-file.json"
@@ -88,9 +88,8 @@ def _converted(file: Path, config: str | None) -> Any:
                 str(file), config=config or usual, torch_dtype=dtypes.pop(), **left_out
             )
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         remedy = f"The configuration comes from {config or usual}: connect once, or give a folder in diffusers layout"
-        raise LikenessError(f"this checkpoint cannot be unpacked: {first}", remedy, file) from error
+        raise LikenessError(f"this checkpoint cannot be unpacked: {first_line(error)}", remedy, file) from error
 
 
 def _record(file: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import nn
 
 from likeness import files, resources
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 from likeness.families import quantization, single_file
 from likeness.quiet import quiet
 from likeness.yaml12 import YamlError, parse_yaml
@@ -53,7 +52,6 @@ def pipeline_class_name(folder: Path) -> str:
 
 def pipeline_options(folder: Path) -> dict[str, Any]:
     """What model_index.json sets of the pipeline besides its parts, such as {"is_distilled": True}."""
-
     index = _model_index(folder)
     return {key: value for key, value in index.items() if not key.startswith("_") and not _is_part(value)}
 
@@ -79,8 +77,7 @@ def _model_index(folder: Path) -> dict[str, Any]:
 
 def _described(path: Path, kind: str) -> dict[str, Any]:
     try:
-        with files.explained(path, "cannot be read"):
-            index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        index: dict[str, Any] = files.read_json(path)
         return index | {"_class_name": index["_class_name"]}
     except (ValueError, KeyError, TypeError) as error:
         raise LikenessError(f"is not a {kind}", "Copy the base model anew", path) from error
@@ -134,7 +131,7 @@ def load_parts(
         try:
             cls = getattr(diffusers, pipeline_class)  # imported only now, with remarks of its own
         except (AttributeError, ImportError, RuntimeError) as error:  # RuntimeError: what it imports failed to be
-            what = f"diffusers {diffusers.__version__} does not know this base's pipeline: {_first_line(error)}"
+            what = f"diffusers {diffusers.__version__} does not know this base's pipeline: {first_line(error)}"
             raise LikenessError(what, f"pip install 'diffusers>={DIFFUSERS}'", folder) from error
         for variant in _variants(dtypes["default"]):
             try:
@@ -152,7 +149,7 @@ def load_parts(
             else:
                 _check_tokenizers(pipe.components, folder)
                 return _placed(pipe.components, device)
-    what = f"this base model cannot be loaded: {_first_line(failure)}"
+    what = f"this base model cannot be loaded: {first_line(failure)}"
     raise LikenessError(what, "Copy it anew, with weights as safetensors", folder) from failure
 
 
@@ -271,7 +268,7 @@ def not_given(name: str, failure: BaseException | None, kind: str = "folder") ->
         what = "the Hugging Face Hub gives this only to accounts that have accepted its publisher's terms"
         remedy = f"Accept them at https://huggingface.co/{'/'.join(name.split('/')[:2])} and log in (hf auth login)"
     else:
-        what = f"no {kind} has this name, and the Hugging Face Hub did not give it: {_first_line(failure)}"
+        what = f"no {kind} has this name, and the Hugging Face Hub did not give it: {first_line(failure)}"
         remedy = "Check the spelling and the connection"
     return LikenessError(what, f"{remedy}, or download it and give its {'path' if kind == 'file' else kind}", name)
 
@@ -279,7 +276,3 @@ def not_given(name: str, failure: BaseException | None, kind: str = "folder") ->
 def _variants(dtype: torch.dtype) -> tuple[str | None, str | None]:
     """Which variant of the weights to try first, and which next."""
     return ("fp16", None) if dtype in LOW_PRECISION else (None, "fp16")
-
-
-def _first_line(error: BaseException | None) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

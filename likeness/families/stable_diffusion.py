@@ -15,6 +15,7 @@ from likeness.families.autoencoder import KLFamily
 from likeness.families.base import TargetPreset
 from likeness.families.recipe import Recipe
 from likeness.families.schedule import Schedule
+from likeness.families.text import beyond
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 MLP = ["ff.net.0.proj", "ff.net.2"]
@@ -80,9 +81,7 @@ class StableDiffusion(KLFamily):
         return {"encoder_hidden_states": encoder(tokens.input_ids.to(device), attention_mask=mask)[0]}
 
     def unread(self, prompt: str) -> str:
-        tokenizer = self.parts["tokenizer"]
-        tokens = tokenizer(prompt, truncation=False, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(tokens[self.text_length - 2 :])).strip()
+        return beyond(self.parts["tokenizer"], prompt, self.text_length - 2)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         prediction: Tensor = self.denoiser(noisy, timesteps, **conditioning).sample

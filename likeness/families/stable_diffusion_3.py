@@ -15,6 +15,7 @@ from likeness.families.base import TargetPreset
 from likeness.families.flow import FlowFamily
 from likeness.families.recipe import Recipe
 from likeness.families.stable_diffusion import CLIP
+from likeness.families.text import beyond
 
 TEXT_LENGTH = 256
 """Tokens that T5 reads, the one that marks the end included."""
@@ -63,9 +64,8 @@ class StableDiffusion3(KLFamily, FlowFamily):
     def unread(self, prompt: str) -> str:
         """As the base class. T5 reads the most; a base without it reads what its CLIPs do."""
         third = self.parts.get("tokenizer_3")
-        tokenizer, length = (self.parts["tokenizer"], 77 - 2) if third is None else (third, TEXT_LENGTH - 1)
-        tokens = tokenizer(prompt, truncation=False, add_special_tokens=False, verbose=False).input_ids
-        return str(tokenizer.decode(tokens[length:])).strip()
+        tokenizer, room = (self.parts["tokenizer"], 77 - 2) if third is None else (third, TEXT_LENGTH - 1)
+        return beyond(tokenizer, prompt, room)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         prediction: Tensor = self.denoiser(hidden_states=noisy, timestep=timesteps, **conditioning).sample

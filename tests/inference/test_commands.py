@@ -1,5 +1,6 @@
 """`likeness render` and `verify` as they are typed."""
 
+import inspect
 import json
 import re
 import shutil
@@ -10,7 +11,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from inference import headshots
+from inference import commands, headshots
+from inference.headshots import RenderRequest
 from likeness import files, resources
 from likeness.cli import app
 from likeness.errors import LikenessError
@@ -80,6 +82,14 @@ def test_render_and_verify(person: Person, base: Path, monkeypatch: pytest.Monke
     data[-20] ^= 1
     (folder / "000000.jpg").write_bytes(data)
     assert "invalid: changed" in run("verify", folder / "000000.jpg", status=1)
+
+
+def test_what_is_not_given_is_as_a_request_has_it() -> None:
+    """The command cannot ask the request itself: for `--help` that would load torch."""
+    options, request = inspect.signature(commands.render).parameters, RenderRequest()
+    shared = options.keys() & RenderRequest.model_fields.keys()
+    assert {"batch", "count", "oversample", "max_oversample", "size", "format"} <= shared
+    assert {name: options[name].default for name in shared} == {name: getattr(request, name) for name in shared}
 
 
 def test_a_picture_tells_which_variant_drew_it(person: Person, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_means_are_over_all_pictures_also_those_without_a_face(person: Person, m
     monkeypatch.setattr(Given, "pictures", (*portraits, stranger, selfie, Image.new("RGB", (128, 128), "grey")))
     monkeypatch.setattr(scorecard, "Renderer", Given)
     others = resources.cohort(each=2, but=OWN)[::8] + [photos.selfies(resources.assets() / "cohort" / STRANGER)[:2]]
-    monkeypatch.setattr(resources, "cohort", lambda each: others)
+    monkeypatch.setattr(resources, "cohort", lambda each, but="": others)
     adapter, judging = person.adapters / "first", [files.sha256(path) for path in person.selfie_files()[-2:]]
     card = Scorecard(ScorecardSettings(styles=["office"], count=5))
     found = card.measure(person, adapter, judging)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, first_line
 from likeness.images import PhotoError
 
 
@@ -12,6 +12,11 @@ def test_message_is_one_line_of_place_fault_and_remedy() -> None:
     assert str(error) == "people/ana: no such thing. Make one"
     assert str(LikenessError("no such thing")) == "no such thing"
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(("said", "told"), [("\n no key\nlog in", "no key"), ("", "ValueError"), (" \n", "ValueError")])
+def test_of_a_library_s_error_the_first_line_is_told_and_its_class_where_it_says_nothing(said: str, told: str) -> None:
+    assert first_line(ValueError(said)) == told
 
 
 @pytest.mark.parametrize(

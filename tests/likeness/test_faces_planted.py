@@ -7,9 +7,10 @@ is looked at, whoever that is, in the same way: six selfies known, four others w
 import numpy as np
 import pytest
 
+from likeness import resources
 from likeness.faces import FaceFinder, Reference, embedder
 from scripts import plants
-from scripts.evaluate_measures import PLANTS, Subject, cohort, evaluate, impostors_of, shares
+from scripts.evaluate_measures import PLANTS, Subject, evaluate, impostors_of, shares
 
 pytestmark = pytest.mark.slow
 RECOGNISER = embedder()
@@ -35,7 +36,7 @@ LIMITS = {
 
 @pytest.fixture(scope="module")
 def subjects() -> list[Subject]:
-    folders, finder = cohort(), FaceFinder()
+    folders, finder = resources.cohort_folders(), FaceFinder()
     impostors = impostors_of(folders[::3], finder, RECOGNISER)
     return [
         Subject.of(folders[number], folders[(number + 7) % len(folders)], "selfies", impostors, RECOGNISER)

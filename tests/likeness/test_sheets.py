@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from likeness.images import tile
+from likeness.sheets import tile
 
 
 def test_cells_hold_their_pictures_in_order() -> None:

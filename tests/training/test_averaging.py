@@ -11,7 +11,7 @@ from torch import Tensor
 from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.person import Person
-from tests.training.test_run import WEIGHTS, config, difference, interrupt_at
+from tests.training.runs import WEIGHTS, config, difference, interrupt_at
 from training.averaging import mean, mean_product
 from training.config import TrainConfig
 from training.run import train

@@ -13,7 +13,7 @@ from likeness.families.stable_diffusion_xl import StableDiffusionXL
 from likeness.person import Person
 from tests import tiny_families
 from tests.training.made import make_person
-from tests.training.test_run import config, difference, metrics
+from tests.training.runs import config, difference, metrics
 from training.crops import Shape
 from training.run import train
 

@@ -15,7 +15,7 @@ from likeness.faces.world import WorldRecogniser, WorldSettings, align
 from likeness.families import DiscreteSchedule, load_family
 from likeness.families.schedule import FlowSchedule
 from likeness.person import Person
-from tests.training.test_run import config, metrics
+from tests.training.runs import config, metrics
 from training import identity, setup
 from training.identity import IdentityLoss
 from training.objective import IdentitySettings, Losses

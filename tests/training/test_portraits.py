@@ -10,7 +10,7 @@ from likeness.adapter_file import read_info
 from likeness.errors import LikenessError
 from likeness.person import Person
 from tests.training.made import make_person
-from tests.training.test_run import config
+from tests.training.runs import config
 from training import portraits, prepare, setup
 from training.data import DataSettings
 from training.portraits import Chosen, choose_portraits

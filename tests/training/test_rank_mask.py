@@ -12,7 +12,7 @@ from likeness.errors import LikenessError
 from likeness.families import load_family
 from likeness.person import Person
 from tests import tiny_families
-from tests.training.test_run import config
+from tests.training.runs import config
 from training.config import TrainConfig
 from training.model import DreamboothSettings, Trained, make_trainable
 from training.rank_mask import RankMask, ranks

@@ -14,7 +14,7 @@ from likeness.faces.scorer import Reading
 from likeness.person import Person
 from likeness.selection import CurvePoint
 from tests.training.made import make_person, prepare_made
-from tests.training.test_run import WEIGHTS, config, difference, interrupt_at, metrics
+from tests.training.runs import WEIGHTS, config, difference, interrupt_at, metrics
 from training import selector
 from training.run import train
 from training.selection import SelectionSettings, best, enough, split_held_out

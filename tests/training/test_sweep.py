@@ -11,7 +11,7 @@ from likeness.errors import LikenessError
 from likeness.families import fingerprint
 from likeness.person import Person
 from tests.training.made import make_person
-from tests.training.test_run import FAST, interrupt_at
+from tests.training.runs import FAST, interrupt_at
 from training import sweep as sweeping
 from training.config import TrainConfig
 from training.signals import Interrupted
