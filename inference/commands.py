@@ -81,12 +81,11 @@ def render(
     from likeness.person import Person
 
     person = Person.open(folder)
-    wanted = {
-        "style": style, "choices": _choices(light, background, outfit, framing, expression, pose), "count": count,
-        "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed,
-        "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses, "size": size, "format": format, "batch": batch,
-        "sampling": _sampling(guidance, guidance_from, steps, scheduler, eta, face_strength) | _sides(shape),
-    }  # fmt: skip
+    choices = _choices(light, background, outfit, framing, expression, pose)
+    sampling = _sampling(guidance, guidance_from, steps, scheduler, eta, face_strength) | _sides(shape)
+    wanted = {"style": style, "choices": choices, "count": count, "oversample": oversample, "max_oversample": max_oversample,
+              "gates": _modes(gate or []), "seed": seed, "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses,
+              "size": size, "format": format, "batch": batch, "sampling": sampling}  # fmt: skip
     which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
     _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))
 
