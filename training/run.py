@@ -84,7 +84,8 @@ def _note_lone_process() -> None:
 def train(config: TrainConfig) -> Path:
     """Trains, or goes on training, and returns the adapter's folder.
 
-    Raises LikenessError for what the user can put right, Interrupted when SIGTERM or SIGINT came: the run is saved then.
+    Raises LikenessError for what the user can put right, and where the consent is taken back meanwhile; Interrupted when SIGTERM or
+    SIGINT came: the run is saved then.
     """
     person = Person.open(config.person)
     person.require_consent()
@@ -126,7 +127,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         "base_sha256": base_sha256,
         "tracker": tracker_id,
     }
-    loop = Loop(config, accelerator, parts, folder, state)
+    loop = Loop(config, accelerator, parts, folder, state, person.require_consent)
     if saved is not None:
         loop.restore(saved)
     # Every process has looked at the folder by now; one of them may change it.
@@ -146,6 +147,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         if accelerator.is_main_process:
             with loop.averaged():
                 selection = keep_best(parts.selector, parts.selector_note, parts.family, loop.done)
+                person.require_consent()
                 if selection is not None and selection.curve:
                     accelerator.print(f"kept: {selection.note}")
                 _save(config, parts, base_sha256, selection, person.adapters / config.run_name)

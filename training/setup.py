@@ -73,7 +73,7 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     # The main process fills the person's folder; the others then find everything there.
     with accelerator.main_process_first(), torch.no_grad():
         chosen = choose_portraits(person, config.data, buckets)
-        encodings = Encodings(family, person.cache)
+        encodings = Encodings(family, person.cache, person.require_consent)
         looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
         mover = Mover(person, config.data.moved)
         train = [_encode(encodings, rows, config.data.flip, looker, mover) for rows in chosen.train]

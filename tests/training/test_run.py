@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -440,3 +441,27 @@ def test_training_learns(v_base: Path, person: Person) -> None:
     train(config(v_base, person, **changes, evaluation={"every": 30}))
     found = [line["evaluation/loss"] for line in metrics(person) if "evaluation/loss" in line]
     assert found[-1] < 0.9 * found[0]
+
+
+@pytest.mark.parametrize("samples", [0, 1])
+def test_who_is_forgotten_during_a_run_does_not_come_back(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, samples: int
+) -> None:
+    """Neither by the next checkpoint nor by a picture that was being drawn."""
+    step, draw = Loop._step, Samples.draw
+
+    def forgetting(self: Loop, number: int) -> torch.Tensor:
+        if number == 1 and not samples:
+            shutil.rmtree(person.folder)
+        return step(self, number)
+
+    def forgetting_while_drawing(self: Samples, *given: Any) -> Any:
+        shutil.rmtree(person.folder)
+        return draw(self, *given)
+
+    monkeypatch.setattr(Loop, "_step", forgetting)
+    monkeypatch.setattr(Samples, "draw", forgetting_while_drawing)
+    changes = {"tracking": {"every": 100}, "samples": {"every": 2 * samples, "count": 1, "steps": 1}}
+    with pytest.raises(LikenessError, match="no consent is recorded"):
+        train(config(v_base, person, **changes))
+    assert not person.folder.exists()
