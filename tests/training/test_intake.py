@@ -60,6 +60,7 @@ def good_and_bad(folder: Path) -> dict[str, str]:
     photos.save(folder / "bright.png", photos.stops(rgb, 3.5))
     photos.save(folder / "pitch-black.png", np.zeros((400, 400, 3), np.uint8))
     photos.save(folder / "small.png", cv2.resize(rgb, (200, 200)))
+    photos.save(folder / "grey.jpg", np.asarray(Image.fromarray(rgb).convert("L")), quality=90)
     wide = np.full((600, 900, 3), 128, np.uint8)
     wide[200:330, 300:430] = cv2.resize(rgb, (130, 130))
     photos.save(folder / "far.png", wide)
@@ -73,7 +74,7 @@ def good_and_bad(folder: Path) -> dict[str, str]:
         "truncated.jpg": "truncated", "text.jpg": "not-an-image", "zero.jpg": "empty", "bomb.png": "bomb",
         "landscape.png": "no-face", "group.png": "several-faces", "stranger.jpg": "another-person",
         "duplicate.jpg": "duplicate", "sunglasses.png": "eyes-hidden", "blurred.png": "blurred", "dark.png": "too-dark",
-        "bright.png": "too-bright", "pitch-black.png": "too-dark", "small.png": "too-small", "far.png": "face-too-small",
+        "bright.png": "too-bright", "grey.jpg": "no-colour", "pitch-black.png": "too-dark", "small.png": "too-small", "far.png": "face-too-small",
         "cut.png": "cut-off",
     }  # fmt: skip
     return bad | {path.name: "ok" for path in good} | {"sideways.jpg": "ok"}
