@@ -8,7 +8,6 @@ equal size make the gradient that of the whole batch.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -91,7 +90,7 @@ class Loop:
             initial=self.done,
             disable=not main,
             desc="training",
-            mininterval=0.2 if sys.stderr.isatty() else 20.0,
+            mininterval=tracking.between_updates(),
         )
         self.ended = self.done == steps or self._seen_enough()
         with StopRequest() as stop, bar:

@@ -32,6 +32,7 @@ from training.portraits import Record, choose_portraits
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
+from training.tracking import between_updates
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _encode(
         return example if looker is None else replace(example, points=looker.points(row, side))
 
     examples = []
-    for row in tqdm(rows, desc="encoding", delay=5, leave=False):
+    for row in tqdm(rows, desc="encoding", delay=5, leave=False, mininterval=between_updates()):
         copies = mover.copies(row) if mover else []
         for side in (False, True) if flip else (False,):
             moved = [encoded(copy, side) for copy in copies]

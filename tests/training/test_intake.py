@@ -9,11 +9,13 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from likeness import files
 from likeness.errors import LikenessError
 from likeness.faces import DlibEmbedder, FaceFinder
 from tests import photos
 from training.intake import Report, check, set_findings
 from training.intake_photo import PhotoVerdict, examine, judge
+from training.intake_report import contact_sheet
 from training.intake_settings import IntakeSettings
 
 FINDER, DLIB = FaceFinder(), DlibEmbedder()
@@ -174,3 +176,11 @@ def test_the_report_holds_no_vectors_and_no_landmarks(tmp_path):
     copy_selfies(tmp_path, range(1))
     (photo,) = look(tmp_path).to_json()["photos"]
     assert set(photo["face"]) == {"box", "size", "yaw", "pitch", "roll"}
+
+
+def test_more_photographs_than_a_jpeg_is_high_are_shown_on_one_sheet(tmp_path):
+    many = [
+        PhotoVerdict(tmp_path / f"IMG_{number}.jpg", "rejected", "no-face", "no face found") for number in range(1500)
+    ]
+    files.write_image(tmp_path / "sheet.jpg", contact_sheet(Report(many, [])))
+    assert Image.open(tmp_path / "sheet.jpg").height < 20_000
