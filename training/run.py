@@ -19,6 +19,7 @@ from accelerate.state import AcceleratorState
 from likeness import adapter, resources
 from likeness.adapter import AdapterInfo
 from likeness.errors import LikenessError
+from likeness.memory import fits
 from likeness.person import Person
 from likeness.selection import Selection
 from training import checkpoint, resume, tracking
@@ -81,6 +82,7 @@ def _note_lone_process() -> None:
         )
 
 
+@fits("Try gradient_checkpointing=true, a larger gradient_accumulation, or quantize.kind=nf4")
 def train(config: TrainConfig) -> Path:
     """Trains, or goes on training, and returns the adapter's folder.
 

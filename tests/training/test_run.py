@@ -465,3 +465,15 @@ def test_who_is_forgotten_during_a_run_does_not_come_back(
     with pytest.raises(LikenessError, match="no consent is recorded"):
         train(config(v_base, person, **changes))
     assert not person.folder.exists()
+
+
+def test_a_gpu_that_is_too_small_is_said_in_one_line(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: Loop, step: int) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Loop, "_step", full)
+    assert main([f"base={v_base}", f"person={person.folder}", "steps=1", "batch_size=2"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "memory is full: CUDA out of memory. Tried" in line and "gradient_checkpointing=true" in line
