@@ -66,7 +66,9 @@ class Signer:
             raise _not_installed()
         if not self.folder.is_dir():
             try:
-                _make_chain(self.folder)
+                with files.claim(self.folder.with_name(f".{self.folder.name}.lock"), wait=True):
+                    if not self.folder.is_dir():  # another process may have made it meanwhile
+                        _make_chain(self.folder)
             except LikenessError as error:
                 remedy = "Set XDG_CONFIG_HOME to a folder that you may write to"
                 raise LikenessError(f"no signing key can be made: it {error.what}", remedy, self.folder) from error
