@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness import files, person
+from likeness import files
 from likeness.errors import LikenessError
 from likeness.person import Consent, Person
 
@@ -146,9 +146,9 @@ def test_a_folder_made_by_hand_is_closed_to_others_too(tmp_path: Path) -> None:
 
 def test_who_is_forgotten_is_gone_also_when_somebody_was_writing(ana: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     def written_meanwhile(seconds: float) -> None:
-        monkeypatch.setattr(person.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr("likeness.person.time.sleep", lambda seconds: None)
         files.write_text(ana.runs / "first" / "late.txt", "late")
 
-    monkeypatch.setattr(person.time, "sleep", written_meanwhile)
+    monkeypatch.setattr("likeness.person.time.sleep", written_meanwhile)
     ana.forget()
     assert not ana.folder.exists()
