@@ -95,6 +95,7 @@ def certify(
     html = page(
         report, [(shot.path, item.rejected) for shot, item in zip(shots, examined, strict=True)], selfies, scores
     )
+    person.require_consent()  # it may have been taken back meanwhile
     record, sheet = (person.certificates / f"{adapter.name}{suffix}" for suffix in (".json", ".html"))
     files.write_json(record, report)
     files.write_text(sheet, html)

@@ -295,5 +295,6 @@ def _render(person: Person, request: RenderRequest, chosen: Choice) -> None:
         measured = "" if shot.assessment.likeness is None else f"  likeness {shot.assessment.likeness:.2f}"
         typer.echo(f"{shot.path}{measured}  {gates.remarks(shot.assessment.failures)}".rstrip())
     typer.echo(f"Contact sheet: {folder / headshots.SHEET}")
+    typer.echo(f"In numbers:    {folder / INDEX}")
     if not available():
         typer.echo("The pictures are not signed: pip install 'likeness[credentials]' adds signing.", err=True)

@@ -68,9 +68,8 @@ class Signer:
         if not self.folder.is_dir():
             try:
                 with files.claim(self.folder.with_name(f".{self.folder.name}.lock"), wait=True):
-                    if (
-                        not self.folder.is_dir()
-                    ):  # another render began meanwhile: a second key would outlive what the first signs
+                    # Another render began meanwhile: a second key would outlive what the first signs.
+                    if not self.folder.is_dir():
                         _make_chain(self.folder)
             except LikenessError as error:
                 remedy = "Set XDG_CONFIG_HOME to a folder that you may write to"

@@ -105,7 +105,8 @@ def render(
     `passes` false and NOT_PASSING in their names.
     `renderer` holds the base and the adapter, whose path is only recorded. `judge`: from `judge_of`, to be given where one
     person is rendered in several styles, so that their selfies are looked at once. An interruption (KeyboardInterrupt) passes
-    on after what was drawn until then has been ranked. Raises LikenessError without consent or when the disk refuses.
+    on after what was drawn until then has been ranked. Raises LikenessError without consent, also where it is taken back meanwhile, or when
+    the disk refuses.
     """
     person.require_consent()
     style = find_style(request.style)
@@ -115,7 +116,7 @@ def render(
     _warn(request, renderer, prompt, made_elsewhere=adapter is not None and renderer.info is None)
     signer = _signer()
     folder = _new_run(person.headshots, style.name)
-    writer = _Writer(folder, request, style, prompt, gates, origin(renderer, adapter, request.sampling), signer)
+    writer = _Writer(person, folder, request, style, prompt, gates, origin(renderer, adapter, request.sampling), signer)
     judge = judge or judge_of(person, request.recogniser, renderer.info.trained if renderer.info else None)
     done: list[Headshot] = []
     try:
@@ -124,6 +125,7 @@ def render(
             writer.index(done).write(folder)
             progress(len(done), len(done) + _missing(request, done))
     finally:
+        person.require_consent()  # who was forgotten meanwhile is not to come back by what was drawn of them
         kept, index = _keep_best(writer, done)
     if index.shortfall():
         _log.warning("%s", index.shortfall())
@@ -157,6 +159,7 @@ class _Writer:
 
     def __init__(
         self,
+        person: Person,
         folder: Path,
         request: RenderRequest,
         style: Style,
@@ -165,6 +168,7 @@ class _Writer:
         origin: dict[str, Any],
         signer: credentials.Signer | None,
     ) -> None:
+        self.person = person
         self.folder = folder
         self.request = request
         self.style = style
@@ -193,6 +197,7 @@ class _Writer:
             "signed": self.signer is not None,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        self.person.require_consent()
         finish.write(self.folder / name, image, record, self.signer)
         return Headshot(self.folder / name, seed, assessment, passes)
 

@@ -28,6 +28,7 @@ from likeness.errors import LikenessError
 from likeness.families import Family, Quantization, Recipe, family_class, licence_of, load_family, quantization
 from likeness.families.guidance import away_from_base, has_adapter
 from likeness.families.variant import Variant
+from likeness.memory import fits
 from likeness.quiet import quiet
 from likeness.randomness import normal
 from likeness.settings import Settings
@@ -85,9 +86,13 @@ class ReferencePhoto:
     sha256: str
 
 
+_LESS_MEMORY = "Try --batch 1, --quantize nf4, or --offload"
+
+
 class Renderer:
     """A base, or a fast variant of it, with at most one adapter in it, and reference photos for those that look at some."""
 
+    @fits(_LESS_MEMORY)
     def __init__(
         self,
         base: str,
@@ -178,6 +183,7 @@ class Renderer:
         for start in range(0, len(jobs), count):
             yield from self._batch(jobs[start : start + count], recipe, height, width)
 
+    @fits(_LESS_MEMORY)
     @torch.inference_mode()
     def _batch(self, jobs: Sequence[RenderJob], recipe: Recipe, height: int, width: int) -> list[Image.Image]:
         shape = self.family.latent_shape(height, width)

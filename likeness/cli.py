@@ -83,6 +83,24 @@ def show(folder: FolderArgument) -> None:
     typer.echo(f"headshots  {_count(person.headshots)}")
 
 
+@person_app.command("forget")
+def forget(
+    folder: FolderArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a person's folder: selfies, portraits, runs, adapters, headshots, consent. Their trainings and renders end."""
+    from likeness.person import Person, regular_files
+
+    person = Person.open(folder)
+    if not yes:
+        typer.confirm(f"Remove {person.folder} and all that is in it?", abort=True)
+    person.forget()
+    typer.echo(f"{person.folder} is gone.")
+    for path in regular_files(person.folder.absolute().parent):
+        if path.suffix in (".json", ".csv", ".html") and person.name in path.read_text("utf-8", "replace"):
+            typer.echo(f"Still named in {path}: remove it, or make it again.")
+
+
 @app.command("demo")
 def demo(
     into: Annotated[Path, typer.Option(help="The folder for everything that it makes.")] = Path("demo"),

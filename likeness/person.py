@@ -6,15 +6,18 @@
                runs/         logs, checkpoints, sample pictures     adapters/  headshots/
                certificates/ what was measured on the headshots
 
-Erasing the person is erasing the folder. So nothing in it may be a link to somewhere else.
+Erasing the person is erasing the folder (`Person.forget`). So nothing in it may be a link to somewhere else.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
+import shutil
 import stat
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -26,6 +29,8 @@ from likeness.files import explained, read_json, sha256, shown, write_bytes, wri
 from likeness.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PASSES, _PAUSE = 5, 1.0
+"""How often, and with how many seconds between, what is forgotten is looked for: another process may have been writing just then."""
 
 
 class Consent(Settings):
@@ -83,6 +88,8 @@ class Person:
         with explained(folder, "cannot be made"):
             # Faces are biometric data: on a shared machine other users have no business in here.
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(PermissionError):  # one that was there, and is somebody else's
+                folder.chmod(0o700)
             person.selfies.mkdir(exist_ok=True)
         chosen = list(photos)
         for photo, name in zip(chosen, _names(chosen), strict=True):
@@ -102,6 +109,20 @@ class Person:
         if not folder.is_dir():
             raise LikenessError("there is no such person", f"Make one: {_how_to_create(folder)}", folder)
         return cls(folder)
+
+    def forget(self) -> None:
+        """Removes the folder and all that is in it. Raises LikenessError when the system refuses.
+
+        The consent goes first: trainings and renders that are under way look for it before they write, and end.
+        """
+        with explained(self.folder, "cannot be removed"):
+            (self.folder / "consent.json").unlink(missing_ok=True)
+            for _ in range(_PASSES):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                time.sleep(_PAUSE)
+                if not self.folder.exists():
+                    return
+            shutil.rmtree(self.folder)
 
     @property
     def name(self) -> str:

@@ -31,9 +31,11 @@ _VERSION = b"1"
 class Encodings:
     """The encoders of one loaded base in front of a cache folder. Encodings are float32 on the CPU."""
 
-    def __init__(self, family: Family, folder: Path) -> None:
+    def __init__(self, family: Family, folder: Path, permit: Callable[[], object] = lambda: None) -> None:
+        """``permit`` is called before anything is written, and raises where it may not be any more."""
         self._family = family
         self._folder = folder
+        self._permit = permit
         # Two families make different things of the same encoder's weights.
         self._image_encoder = family.name + _part_hash(family.folder / "vae")
         readers = [family.name, *(_part_hash(family.folder / name) for name in sorted(family.text_encoders))]
@@ -80,6 +82,7 @@ class Encodings:
             except SafetensorError:
                 pass  # a damaged file is made anew
         made = {name: tensor.float().cpu().contiguous().clone() for name, tensor in make().items()}
+        self._permit()
         files.write_bytes(path, safetensors.torch.save(made))
         return made
 

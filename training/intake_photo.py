@@ -154,6 +154,8 @@ def _judge_face(verdict: PhotoVerdict, rgb: Pixels, face: Face, settings: Intake
         return verdict.reject(
             "too-bright", "parts of the face are burnt out white", "Take it without flash or direct sun"
         )
+    if measure.colour(rgb, face) < settings.min_colour:
+        return verdict.reject("no-colour", "the photo is black and white", "Use the one in colour, without a filter")
     eyes = measure.eye_visibility(rgb, face)
     behind_lenses = eyes.contrast < settings.min_eye_contrast and eyes.lid < settings.dark_lid
     if behind_lenses or eyes.contrast < settings.blank_eye_contrast:

@@ -1,5 +1,7 @@
 """The intake report for people: a table, and a contact sheet with the verdicts on it."""
 
+import math
+
 from PIL import Image, ImageDraw, ImageOps
 from rich.console import Console
 from rich.markup import escape
@@ -30,8 +32,13 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"{usable}; the set can{'' if report.ok else 'not'} be trained on.")
 
 
-def contact_sheet(report: Report, columns: int = 5, size: int = 240) -> Image.Image:
-    """All photographs, framed green, amber or red, the reason below each. Raises ValueError when there are none."""
+def contact_sheet(report: Report) -> Image.Image:
+    """All photographs, framed green, amber or red, the reason below each. Raises ValueError when there are none.
+
+    Many of them are smaller and in more columns: a JPEG is 65,500 px high at most.
+    """
+    count = len(report.photos)
+    columns, size = (5, 240) if count <= 100 else (math.isqrt(count), 120)
     pictures = [_framed(photo, size) for photo in report.photos]
     captions = [f"{photo.name}\n{photo.reason or 'good'}" for photo in report.photos]
     return tile(pictures, captions, columns, size)

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from likeness.faces.arrays import Floats
 from training.intake_photo import Examined
@@ -50,28 +51,29 @@ def reject_others(photos: list[Examined], threshold: float) -> tuple[list[Examin
 def person_groups(cosines: Floats, threshold: float) -> list[list[int]]:
     """Photographs grouped by person, the largest group first, from their cosines (N, N): average-linkage clustering."""
     groups = [[index] for index in range(len(cosines))]
+    sums = cosines.astype(np.float64)
     while True:
-        pairs = [(i, j) for i in range(len(groups)) for j in range(i)]
-        allowed = [pair for pair in pairs if _may_be_one(groups[pair[0]], groups[pair[1]], cosines, threshold)]
-        if not allowed:
+        sizes = np.array([len(group) for group in groups])
+        between = sums / np.outer(sizes, sizes)
+        allowed = np.tril(_may_be_one(between, sizes, threshold), -1)
+        if not allowed.any():
             return sorted(groups, key=lambda group: (-len(group), group))
-        i, j = max(allowed, key=lambda pair: _between(groups[pair[0]], groups[pair[1]], cosines))
+        i, j = divmod(int(np.where(allowed, between, -np.inf).argmax()), len(groups))
         groups[j] = sorted(groups[j] + groups.pop(i))
+        sums[j] += sums[i]
+        sums[:, j] += sums[:, i]
+        sums = np.delete(np.delete(sums, i, axis=0), i, axis=1)
 
 
-def _may_be_one(a: list[int], b: list[int], cosines: Floats, threshold: float) -> bool:
-    between = _between(a, b, cosines)
-    if between < threshold:
-        return False
-    larger = max(a, b, key=len)
-    if len(larger) < _ENOUGH_TO_KNOW or between >= threshold + _SURELY_SAME * (1 - threshold):
-        return True
-    own = cosines[np.ix_(larger, larger)][np.triu_indices(len(larger), 1)].mean()
-    return bool(1 - between <= _CLEARLY_FURTHER * (1 - own))
-
-
-def _between(a: list[int], b: list[int], cosines: Floats) -> float:
-    return float(cosines[np.ix_(a, b)].mean())
+def _may_be_one(between: Floats, sizes: npt.NDArray[np.int64], threshold: float) -> npt.NDArray[np.bool_]:
+    """Of every two groups (G, G), by the mean cosines between them; on the diagonal those within, each photograph's with itself too."""
+    own = (between.diagonal() * sizes - 1) / np.maximum(sizes - 1, 1)
+    i_is_larger = sizes[:, None] >= sizes
+    own_of_larger = np.where(i_is_larger, own[:, None], own)
+    unknown = np.maximum(sizes[:, None], sizes) < _ENOUGH_TO_KNOW
+    surely = between >= threshold + _SURELY_SAME * (1 - threshold)
+    near = 1 - between <= _CLEARLY_FURTHER * (1 - own_of_larger)
+    return np.asarray((between >= threshold) & (unknown | surely | near))
 
 
 def _same_photo(a: Examined, b: Examined) -> bool:

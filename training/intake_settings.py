@@ -37,6 +37,8 @@ class IntakeSettings(Settings):
     them, in every third of the skin tones."""
     max_burnt: float = Field(default=0.20, ge=0, le=1)
     """Share of the face that is burnt out. Measured: as taken 0.000; three stops brighter 0.46 and up on light skin."""
+    min_colour: float = Field(default=0.02, ge=0, le=1)
+    """The skin's colour; below, it is black and white, and would be learnt and judged so. Measured: 0.11 and up; turned grey, 0."""
     min_eye_contrast: float = Field(default=0.5, ge=0)
     dark_lid: float = Field(default=0.75, ge=0)
     """Eyes are hidden when they show less contrast than this under a dark lid (dark lenses) ..."""

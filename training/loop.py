@@ -8,8 +8,7 @@ equal size make the gradient that of the whole batch.
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -39,11 +38,20 @@ class Loop:
     """One run, from wherever it is to ``config.steps``."""
 
     def __init__(
-        self, config: TrainConfig, accelerator: Accelerator, parts: Parts, folder: Path, state: Mapping[str, Any]
+        self,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        parts: Parts,
+        folder: Path,
+        state: Mapping[str, Any],
+        permit: Callable[[], object] = lambda: None,
     ) -> None:
-        """``folder`` is the run's; ``state`` goes into every checkpoint. The batch must be one that can be shared (`check_split`)."""
+        """``folder`` is the run's; ``state`` goes into every checkpoint. The batch must be one that can be shared (`check_split`).
+
+        ``permit`` is called before anything is written, by the main process, and raises where it may not be any more.
+        """
         self.config, self.accelerator, self.parts = config, accelerator, parts
-        self.folder, self.state = folder, dict(state)
+        self.folder, self.state, self.permit = folder, dict(state), permit
         self.done = 0
         self.parameters = parts.model.parameters_in_order()
         self.groups = parts.model.parameter_groups()
@@ -80,7 +88,7 @@ class Loop:
             initial=self.done,
             disable=not main,
             desc="training",
-            mininterval=0.2 if sys.stderr.isatty() else 20.0,
+            mininterval=tracking.between_updates(),
         )
         ended = self.done == steps or self._seen_enough()
         with StopRequest() as stop, bar:
@@ -89,6 +97,8 @@ class Loop:
             while not ended:
                 gradient_norm = self._step(self.done)
                 self.done += 1
+                if main:
+                    self.permit()
                 bar.update()
                 self._log(gradient_norm)
                 if self.moments is not None and main:
@@ -237,7 +247,9 @@ class Loop:
         positive, negative = (
             {n: t.to(device) for n, t in encode(p).items()} for p in (wanted.prompts, [wanted.negative])
         )
-        return wanted.draw(lambda x, t, c: model(x, t, c, None), positive, negative, device)
+        images = wanted.draw(lambda x, t, c: model(x, t, c, None), positive, negative, device)
+        self.permit()
+        return images
 
     def _is_candidate(self) -> bool:
         """Whether the selector looks at the weights of this step. Where a run was interrupted plays no part."""

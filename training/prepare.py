@@ -93,6 +93,7 @@ def _rows(
         split = "held-out" if digests[photo.file] in held_out else "train"
         common = {"photo": photo.file.name, "digest": digests[photo.file], "split": split}
         rows += [row | common for row in _portraits(photo, resolution, shape, finder, settings.captions)]
+    person.require_consent()  # it may have been taken back while the photographs were looked at
     return rows
 
 

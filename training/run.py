@@ -20,6 +20,7 @@ from accelerate.utils import GradientAccumulationPlugin, parse_flag_from_env
 from likeness import adapter, resources
 from likeness.adapter import AdapterInfo
 from likeness.errors import LikenessError
+from likeness.memory import fits
 from likeness.person import Person
 from likeness.selection import Selection
 from training import checkpoint, resume, tracking
@@ -92,10 +93,12 @@ def _note_lone_process() -> None:
         )
 
 
+@fits("Try gradient_checkpointing=true, a larger gradient_accumulation, or quantize.kind=nf4")
 def train(config: TrainConfig) -> Path:
     """Trains, or goes on training, and returns the adapter's folder.
 
-    Raises LikenessError for what the user can put right, Interrupted when SIGTERM or SIGINT came: the run is saved then.
+    Raises LikenessError for what the user can put right, and where the consent is taken back meanwhile; Interrupted when SIGTERM or
+    SIGINT came: the run is saved then.
     """
     person = Person.open(config.person)
     person.require_consent()
@@ -145,7 +148,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         "tracker": tracker_id,
         "shares": shares,
     }
-    loop = Loop(config, accelerator, parts, folder, state)
+    loop = Loop(config, accelerator, parts, folder, state, person.require_consent)
     if saved is not None:
         loop.restore(saved)
     # Every process has looked at the folder by now; one of them may change it.
@@ -165,6 +168,7 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
         if accelerator.is_main_process:
             with loop.averaged():
                 selection = keep_best(parts.selector, parts.selector_note, parts.family, loop.done)
+                person.require_consent()
                 if selection is not None and selection.curve:
                     accelerator.print(f"kept: {selection.note}")
                 _save(config, parts, base_sha256, selection, person.adapters / config.run_name)

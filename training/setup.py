@@ -33,6 +33,7 @@ from training.portraits import Record, choose_portraits
 from training.rank_mask import RankMask
 from training.samples import Samples, SampleSettings
 from training.selector import Selector, make_selector
+from training.tracking import between_updates
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def assemble(config: TrainConfig, person: Person, accelerator: Accelerator) -> P
     # The main process fills the person's folder; the others then find everything there.
     with accelerator.main_process_first(), torch.no_grad():
         chosen = choose_portraits(person, config.data, buckets)
-        encodings = Encodings(family, person.cache)
+        encodings = Encodings(family, person.cache, person.require_consent)
         looker = Looker(world.load(), FaceFinder()) if config.objective.identity.weight else None
         mover = Mover(person, config.data.moved)
         train = [_encode(encodings, rows, config.data.flip, looker, mover) for rows in chosen.train]
@@ -164,7 +165,7 @@ def _encode(
         return example if looker is None else replace(example, points=looker.points(row, side))
 
     examples = []
-    for row in tqdm(rows, desc="encoding", delay=5, leave=False):
+    for row in tqdm(rows, desc="encoding", delay=5, leave=False, mininterval=between_updates()):
         copies = mover.copies(row) if mover else []
         for side in (False, True) if flip else (False,):
             moved = [encoded(copy, side) for copy in copies]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -70,6 +71,11 @@ class JsonLines(GeneralTracker):
         """Appends a line. Raises LikenessError when it cannot be written."""
         with files.explained(self.path), open(self.path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **finite(values)}) + "\n")
+
+
+def between_updates() -> float:
+    """Seconds between two updates of a progress bar: few lines where standard error is a log, and nobody looks on."""
+    return 0.2 if sys.stderr.isatty() else 20.0
 
 
 def truncate(path: Path, step: int) -> None:

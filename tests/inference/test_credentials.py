@@ -174,3 +174,22 @@ def test_faults_are_one_clear_line(signer: Signer, tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(LikenessError, match=r"likeness\[credentials\]"):
         credentials.verify(tmp_path / "nothing.png")
+
+
+def test_processes_that_sign_first_at_the_same_time_share_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many renders that a cluster starts at once: a key that another one replaced would sign what nobody trusts later."""
+    make = credentials._make_chain
+
+    def slowly(folder: Path) -> None:
+        time.sleep(0.3)
+        make(folder)
+
+    monkeypatch.setattr(credentials, "_make_chain", slowly)
+
+    def chain(_: int) -> bytes:
+        return Signer(tmp_path / "credentials")._chain
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(chain, range(4)))) == 1

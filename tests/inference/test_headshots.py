@@ -354,3 +354,12 @@ def test_a_disk_that_fills_up_leaves_whole_files(
     assert [path.name for path in folder.glob("*.png")] == ["000007.png"]
     Image.open(folder / "000007.png").load()
     assert {path.suffix for path in folder.glob("000008*")} == set() and not list(folder.glob(".*"))
+
+
+def test_who_is_forgotten_meanwhile_does_not_come_back(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(monkeypatch, 0.1, 0.2, 0.3)
+    with pytest.raises(LikenessError, match="no consent is recorded"):
+        headshots.render(person, REQUEST, renderer, None, lambda done, total: shutil.rmtree(person.folder))
+    assert not person.folder.exists()

@@ -186,3 +186,14 @@ def test_initial_latents_are_standard_normal() -> None:
     latents = initial_latents(3, (4, 64, 64))
     assert abs(float(latents.mean())) < 0.03 and abs(float(latents.std()) - 1) < 0.03
     assert torch.equal(latents, initial_latents(3, (4, 64, 64)))
+
+
+def test_a_gpu_that_is_too_small_is_told_what_takes_less(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = Renderer(str(base), device="cpu")
+
+    def full(**given: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(renderer, "pipe", full)
+    with pytest.raises(LikenessError, match="memory is full.*--offload"):
+        renderer.render([RenderJob("a person", "", 0)])

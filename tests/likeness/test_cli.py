@@ -195,3 +195,15 @@ def names(app: typer.Typer) -> set[str]:
 def test_both_halves_are_mounted() -> None:
     assert {"check", "prepare", "train"} <= names(cli.app)
     assert {"render", "styles", "demo"} <= names(cli.app)
+
+
+def test_who_is_forgotten_is_gone_and_where_they_are_still_named_is_said(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana = tmp_path / "people" / "ana"
+    run(monkeypatch, "person", "create", str(ana), "--who", "Ana", "--basis", "self", "--photos", str(photos))
+    (ana.parent / "labels.json").write_text('{"ana": {"skin": "light"}}')
+    monkeypatch.setattr("typer.confirm", lambda question, abort: (_ for _ in ()).throw(typer.Abort))
+    assert run(monkeypatch, "person", "forget", str(ana)) == 1 and ana.is_dir()
+    assert run(monkeypatch, "person", "forget", str(ana), "--yes") == 0 and not ana.exists()
+    assert "labels.json: remove it" in " ".join(capsys.readouterr().out.split())

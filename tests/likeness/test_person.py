@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from likeness import files
 from likeness.errors import LikenessError
 from likeness.person import Consent, Person
 
@@ -136,3 +137,18 @@ def test_photographs_whose_names_are_not_text_are_renamed_as_they_are_copied(tmp
     person = Person.create(tmp_path / "ana", AGREED, iter(photos))
     found = {path.name: path.read_bytes()[0] for path in person.selfie_files()}
     assert found == {"Jos_-2.jpg": 0, "Jos_-3.jpg": 1, "Jos_.jpg": 2, "José.jpg": 3, "a.jpg": 4}
+
+
+def test_a_folder_made_by_hand_is_closed_to_others_too(tmp_path: Path) -> None:
+    (tmp_path / "bo").mkdir(mode=0o755)
+    assert Person.create(tmp_path / "bo", AGREED).folder.stat().st_mode & 0o077 == 0
+
+
+def test_who_is_forgotten_is_gone_also_when_somebody_was_writing(ana: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written_meanwhile(seconds: float) -> None:
+        monkeypatch.setattr("likeness.person.time.sleep", lambda seconds: None)
+        files.write_text(ana.runs / "first" / "late.txt", "late")
+
+    monkeypatch.setattr("likeness.person.time.sleep", written_meanwhile)
+    ana.forget()
+    assert not ana.folder.exists()

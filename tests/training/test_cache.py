@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from likeness.errors import LikenessError
 from likeness.families import Family, load_family
 from likeness.person import Person
 from training.cache import Encodings
@@ -107,3 +108,11 @@ def test_a_mirrored_portrait_is_another(family: Family, person: Person) -> None:
     plain, mirrored = encodings.portrait(row), encodings.portrait(row, flip=True)
     assert torch.equal(mirrored.mask, plain.mask.flip(-1))
     assert plain.photo == mirrored.photo
+
+
+def test_nothing_is_kept_of_who_was_forgotten_meanwhile(family: Family, person: Person) -> None:
+    row = rows_of(person)[0]
+    person.forget()
+    with pytest.raises(LikenessError, match="no consent is recorded"):
+        Encodings(family, person.cache, person.require_consent).portrait(row)
+    assert not person.folder.exists()

@@ -9,11 +9,13 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from likeness import files
 from likeness.errors import LikenessError
 from likeness.faces import DlibEmbedder, FaceFinder
 from tests import photos
 from training.intake import Report, check, set_findings
 from training.intake_photo import PhotoVerdict, examine, judge
+from training.intake_report import contact_sheet
 from training.intake_settings import IntakeSettings
 
 FINDER, DLIB = FaceFinder(), DlibEmbedder()
@@ -60,6 +62,7 @@ def good_and_bad(folder: Path) -> dict[str, str]:
     photos.save(folder / "bright.png", photos.stops(rgb, 3.5))
     photos.save(folder / "pitch-black.png", np.zeros((400, 400, 3), np.uint8))
     photos.save(folder / "small.png", cv2.resize(rgb, (200, 200)))
+    photos.save(folder / "grey.jpg", np.asarray(Image.fromarray(rgb).convert("L")), quality=90)
     wide = np.full((600, 900, 3), 128, np.uint8)
     wide[200:330, 300:430] = cv2.resize(rgb, (130, 130))
     photos.save(folder / "far.png", wide)
@@ -73,7 +76,7 @@ def good_and_bad(folder: Path) -> dict[str, str]:
         "truncated.jpg": "truncated", "text.jpg": "not-an-image", "zero.jpg": "empty", "bomb.png": "bomb",
         "landscape.png": "no-face", "group.png": "several-faces", "stranger.jpg": "another-person",
         "duplicate.jpg": "duplicate", "sunglasses.png": "eyes-hidden", "blurred.png": "blurred", "dark.png": "too-dark",
-        "bright.png": "too-bright", "pitch-black.png": "too-dark", "small.png": "too-small", "far.png": "face-too-small",
+        "bright.png": "too-bright", "grey.jpg": "no-colour", "pitch-black.png": "too-dark", "small.png": "too-small", "far.png": "face-too-small",
         "cut.png": "cut-off",
     }  # fmt: skip
     return bad | {path.name: "ok" for path in good} | {"sideways.jpg": "ok"}
@@ -173,3 +176,11 @@ def test_the_report_holds_no_vectors_and_no_landmarks(tmp_path):
     copy_selfies(tmp_path, range(1))
     (photo,) = look(tmp_path).to_json()["photos"]
     assert set(photo["face"]) == {"box", "size", "yaw", "pitch", "roll"}
+
+
+def test_more_photographs_than_a_jpeg_is_high_are_shown_on_one_sheet(tmp_path):
+    many = [
+        PhotoVerdict(tmp_path / f"IMG_{number}.jpg", "rejected", "no-face", "no face found") for number in range(1500)
+    ]
+    files.write_image(tmp_path / "sheet.jpg", contact_sheet(Report(many, [])))
+    assert Image.open(tmp_path / "sheet.jpg").height < 20_000

@@ -1,10 +1,12 @@
 """Whole runs on a tiny base, in this process: what they write, how they stop, go on and are refused."""
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from likeness import files
 from likeness.adapter import read_info
@@ -14,6 +16,7 @@ from tests.training.made import make_person
 from tests.training.runs import WEIGHTS, config, difference, interrupt_at, metrics, steps_saved
 from training import run, setup
 from training.config import TrainConfig
+from training.loop import Loop
 from training.resume import find_start, only_one
 from training.run import main, train
 from training.samples import Samples
@@ -345,3 +348,39 @@ def test_training_learns(v_base: Path, person: Person) -> None:
     train(config(v_base, person, **changes, evaluation={"every": 30}))
     found = [line["evaluation/loss"] for line in metrics(person) if "evaluation/loss" in line]
     assert found[-1] < 0.9 * found[0]
+
+
+@pytest.mark.parametrize("samples", [0, 1])
+def test_who_is_forgotten_during_a_run_does_not_come_back(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, samples: int
+) -> None:
+    """Neither by the next checkpoint nor by a picture that was being drawn."""
+    step, draw = Loop._step, Samples.draw
+
+    def forgetting(self: Loop, number: int) -> torch.Tensor:
+        if number == 1 and not samples:
+            shutil.rmtree(person.folder)
+        return step(self, number)
+
+    def forgetting_while_drawing(self: Samples, *given: Any) -> Any:
+        shutil.rmtree(person.folder)
+        return draw(self, *given)
+
+    monkeypatch.setattr(Loop, "_step", forgetting)
+    monkeypatch.setattr(Samples, "draw", forgetting_while_drawing)
+    changes = {"tracking": {"every": 100}, "samples": {"every": 2 * samples, "count": 1, "steps": 1}}
+    with pytest.raises(LikenessError, match="no consent is recorded"):
+        train(config(v_base, person, **changes))
+    assert not person.folder.exists()
+
+
+def test_a_gpu_that_is_too_small_is_said_in_one_line(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(self: Loop, step: int) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Loop, "_step", full)
+    assert main([f"base={v_base}", f"person={person.folder}", "steps=1", "batch_size=2"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert "memory is full: CUDA out of memory. Tried" in line and "gradient_checkpointing=true" in line
