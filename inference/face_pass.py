@@ -22,7 +22,11 @@ from likeness.families import Family, Recipe
 from likeness.images import enlarge
 from likeness.randomness import generator
 
+CORNER = "face_corner"
+"""In a picture's `info`: (left, top) px of the square that was drawn again, as large as what the base draws."""
 _SOFT_EDGE = 0.1  # of the square's side
+_LARGEST = 4.0
+"""Times that a picture is enlarged at most. Where the face is smaller still, it is no headshot."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Closeup:
         ImageDraw.Draw(mask).rectangle((edge, edge, face.width - edge, face.height - edge), fill=255)
         whole = self.picture.copy()
         whole.paste(face, self.corner, mask.filter(ImageFilter.GaussianBlur(edge / 2)))
+        whole.info[CORNER] = self.corner
         return whole
 
 
@@ -68,7 +73,7 @@ class FacePass:
     ) -> list[Image.Image]:
         """RGB pictures in their order, enlarged by as much as the face was; as they are where nothing is to be won.
 
-        That is where no face or several are found, and where the face fills the picture already. `seeds`: of the noise.
+        That is where no face or several are found, and where the face fills the picture already, or next to nothing of it. `seeds`: of the noise.
         `recipe`: its face_strength is above 0. `scheduler`: of diffusers, as `pictures` were drawn with.
         """
         done = list(pictures)
@@ -77,9 +82,11 @@ class FacePass:
             return done
         arguments = self._arguments(recipe, [prompts[place] for place in found], [negatives[place] for place in found])
         squares = [closeup.cut(self._family.resolution) for closeup in found.values()]
-        noise = [generator(seeds[place]) for place in found]
+        drawn = [seeds[place] for place in found]
+        arguments["generator"] = [generator(seed) for seed in drawn]
+        arguments |= self._family.stirring(scheduler, recipe, drawn)
         self._pipe.scheduler = scheduler
-        faces = self._pipe(image=squares, generator=noise, **arguments).images
+        faces = self._pipe(image=squares, **arguments).images
         for (place, closeup), face in zip(found.items(), faces, strict=True):
             done[place] = closeup.with_face(face)
         return done
@@ -92,7 +99,7 @@ class FacePass:
         side = self._family.resolution
         face = faces[0].moved(0, 0, picture.width / looked_at.width)
         larger = side / (WIDTHS["close"] * face.size)
-        if larger < TOO_ALIKE:
+        if not TOO_ALIKE <= larger <= _LARGEST:
             return None
         width, height = round(picture.width * larger), round(picture.height * larger)
         left, top = corner("close", face.moved(0, 0, larger), side, side, width, height)

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from pydantic import Field
 
 from inference import credentials, finish
+from inference.face_pass import CORNER
 from inference.finish import Format
 from inference.index import Candidate, Index
 from inference.origin import origin, words
@@ -190,6 +191,7 @@ class _Writer:
             "slots": self.prompt.slots,
             **self.origin,
             "drawn_size": drawn.size,
+            CORNER: drawn.info.get(CORNER),
             "size": image.size,
             "passes": passes,
             "assessment": asdict(assessment) | {"faults": assessment.faults, "recogniser": self.request.recogniser},

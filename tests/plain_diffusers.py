@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
+from PIL import Image, ImageDraw, ImageFilter
 
-base, adapter, seed, prompt, negative, steps, guidance, rescale, eta, guidance_from, out = sys.argv[1:]
+base, adapter, seed, prompt, negative, steps, guidance, rescale, eta, guidance_from, face, out = sys.argv[1:]
 pipe = StableDiffusionPipeline.from_pretrained(base)
 pipe.load_lora_weights(adapter)
 
@@ -39,5 +40,25 @@ image = pipe(
     eta=float(eta),
     generator=torch.Generator().manual_seed(int(seed)),
 ).images[0]
+
+if face := json.loads(face):  # the record's face_corner, face_prompt, drawn_size and face_strength
+    again = StableDiffusionImg2ImgPipeline.from_pipe(pipe)
+    left, top = face["corner"]
+    whole = image.resize(face["size"], Image.Resampling.LANCZOS)
+    square = whole.crop((left, top, left + image.width, top + image.width))
+    drawn = again(
+        face["prompt"],
+        image=square,
+        strength=face["strength"],
+        num_inference_steps=int(steps),
+        guidance_scale=scale,
+        eta=float(eta),
+        generator=torch.Generator().manual_seed(int(seed)),
+    ).images[0]
+    edge = round(drawn.width * 0.1)
+    mask = Image.new("L", drawn.size, 0)
+    ImageDraw.Draw(mask).rectangle((edge, edge, drawn.width - edge, drawn.width - edge), fill=255)
+    whole.paste(drawn, (left, top), mask.filter(ImageFilter.GaussianBlur(edge / 2)))
+    image = whole
 image.save(out)
 assert not {"likeness", "inference", "training"} & set(sys.modules)

@@ -84,11 +84,14 @@ def test_diffusers_alone_draws_the_same_headshot(made: Path, tmp_path: Path) -> 
     person = made / "people" / PERSON
     record = json.loads(next((person / "headshots").glob("*corporate/0*.json")).read_text())
     renderer = Renderer(resources.base("pocket"), person / "adapters" / "pocket-lora", "cpu")
-    (ours,) = renderer.render([RenderJob(record["prompt"], record["negative_prompt"], record["seed"])])
+    (ours,) = renderer.render([RenderJob(record["prompt"], "", record["seed"], record["face_prompt"])])
     recipe = renderer.recipe
+    assert record["face_corner"] is not None
+    face = {"corner": record["face_corner"], "size": record["drawn_size"], "prompt": record["face_prompt"]}
+    face |= {"strength": record["sampling"]["face_strength"]}
     arguments = [resources.base("pocket"), person / "adapters" / "pocket-lora", record["seed"], record["prompt"], ""]
     arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, recipe.guidance_from]
-    arguments.append(tmp_path / "theirs.png")
+    arguments += [json.dumps(face), tmp_path / "theirs.png"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     subprocess.run([sys.executable, str(PLAIN), *map(str, arguments)], check=True, cwd=tmp_path, env=environment)
     theirs = np.asarray(Image.open(tmp_path / "theirs.png").convert("RGB"), int)

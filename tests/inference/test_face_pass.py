@@ -81,9 +81,11 @@ def test_what_has_no_face_or_several_or_one_that_fills_it_stays(
     two.paste(portrait, (SIDE, 0))
     closeup = face_pass._closeup(portrait)
     assert isinstance(closeup, Closeup)
-    pictures = [empty, portrait, two, closeup.cut(SIDE)]
+    far = Image.new("RGB", (3 * SIDE, 3 * SIDE))
+    far.paste(portrait.resize((SIDE // 2, SIDE // 2)), (SIDE, SIDE))
+    pictures = [empty, portrait, two, closeup.cut(SIDE), far]
     again = drawn(face_pass, pictures)
-    assert [one is other for one, other in zip(pictures, again, strict=True)] == [True, False, True, True]
+    assert [one is other for one, other in zip(pictures, again, strict=True)] == [True, False, True, True, True]
     (asked,) = painter.asked
     assert asked["prompts"] == ["person 1"] and [one.initial_seed() for one in asked["generators"]] == [1]
     assert drawn(face_pass, [empty, two]) == [empty, two] and len(painter.asked) == 1

@@ -171,7 +171,7 @@ def test_a_script_with_diffusers_alone_draws_the_same_picture(
     recipe = sampling.over(renderer.family.recipe)
     arguments = [base, lora, job.seed, job.prompt, job.negative]
     arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, guidance_from]
-    arguments.append(tmp_path / "theirs.png")
+    arguments += ["null", tmp_path / "theirs.png"]
     subprocess.run(
         [sys.executable, str(PLAIN), *map(str, arguments)],
         check=True,
