@@ -35,6 +35,8 @@ def seen(likeness: float, copied: bool = False) -> Examined:
         (ALONE | {"variant": {"kind": "base"}}, "variant klein"),
         (ALONE | {"sampling": {"guidance_from": "words"}}, "the adapter alone"),
         (TWO | {"sampling": {"guidance_from": "base"}}, "guided from the base, 2 reference photos"),
+        (ALONE | {"sampling": {"guidance_from": "words", "face_strength": 0.5}}, "face pass 0.5"),
+        (ALONE | {"sampling": {"face_strength": 0.0}}, "the adapter alone"),
         (TWO | {"variant": {"kind": "lora", "lora": "lightning.safetensors"}}, "2 reference photos, variant lightning.safetensors"),
     ],
 )  # fmt: skip
