@@ -155,28 +155,18 @@ def _missing(request: RenderRequest, done: list[Headshot]) -> int:
     return max(0, min(max(least - len(done), request.count - passing), most - len(done)))
 
 
+@dataclass(frozen=True)
 class _Writer:
     """Finishes, judges and writes one candidate after the other."""
 
-    def __init__(
-        self,
-        person: Person,
-        folder: Path,
-        request: RenderRequest,
-        style: Style,
-        prompt: Prompt,
-        gates: Gates,
-        origin: dict[str, Any],
-        signer: credentials.Signer | None,
-    ) -> None:
-        self.person = person
-        self.folder = folder
-        self.request = request
-        self.style = style
-        self.prompt = prompt
-        self.gates = gates
-        self.origin = origin
-        self.signer = signer
+    person: Person
+    folder: Path
+    request: RenderRequest
+    style: Style
+    prompt: Prompt
+    gates: Gates
+    origin: dict[str, Any]
+    signer: credentials.Signer | None
 
     def write(self, drawn: Image.Image, seed: int, judge: Judge) -> Headshot:
         image = self._finished(drawn, self.request.size)
