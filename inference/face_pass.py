@@ -7,19 +7,18 @@ On a head and shoulders a face has a fifth of the pixels, and what is as small a
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from likeness.faces import FaceFinder
 from likeness.faces.framing import TOO_ALIKE, WIDTHS, corner
-from likeness.faces.scorer import SIDE
+from likeness.faces.scorer import looked_at
 from likeness.families import Family, Recipe
-from likeness.images import enlarge
 from likeness.randomness import generator
 
 CORNER = "face_corner"
@@ -92,12 +91,12 @@ class FacePass:
         return done
 
     def _closeup(self, picture: Image.Image) -> Closeup | None:
-        looked_at = enlarge(picture, max(SIDE, *picture.size))
-        faces = self._finder.find(np.asarray(looked_at.convert("RGB")))
+        rgb = looked_at(picture)
+        faces = self._finder.find(rgb)
         if len(faces) != 1:
             return None
         side = self._family.resolution
-        face = faces[0].moved(0, 0, picture.width / looked_at.width)
+        face = faces[0].moved(0, 0, picture.width / rgb.shape[1])
         larger = side / (WIDTHS["close"] * face.size)
         if not TOO_ALIKE <= larger <= _LARGEST:
             return None
@@ -111,5 +110,5 @@ class FacePass:
         usual = self._family.pipeline_arguments(recipe, prompts, negatives, latents) | {"height": side, "width": side}
         # It begins in the middle, and takes other arguments: Stable Diffusion's, for one, rescales no guidance.
         usual = {name: value for name, value in usual.items() if name in self._takes and name != "latents"}
-        # Of a few steps, at least the last one.
-        return usual | {"strength": max(recipe.face_strength, 1 / recipe.steps)}
+        # Of a few steps, at least the last one; 49 times 1/49 is rounded to less than one.
+        return usual | {"strength": max(recipe.face_strength, math.nextafter(1 / recipe.steps, 1))}

@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 SHEET = "sheet.jpg"
 JUDGED = 1024
+"""Longer side in px that pictures are looked at with at most, unless they were drawn larger (`_judged`)."""
 NOT_PASSING = "-not-passing"
 """In the name of a picture that a gate rejected: nobody should take it for a good one, whatever they read."""
 

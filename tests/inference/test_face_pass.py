@@ -92,9 +92,11 @@ def test_what_has_no_face_or_several_or_one_that_fills_it_stays(
 
 
 def test_few_steps_draw_at_least_the_last_one(face_pass: FacePass, painter: Painter, portrait: Image.Image) -> None:
-    drawn(face_pass, [portrait], RECIPE.model_copy(update={"steps": 2}))
+    for steps in (1, 2, 3, 49, 107):  # 49 * (1 / 49) is less than 1
+        drawn(face_pass, [portrait], RECIPE.model_copy(update={"steps": steps, "face_strength": 0.001}))
+        assert int(steps * painter.asked[-1]["strength"]) == 1 >= painter.asked[-1]["strength"]
     drawn(face_pass, [portrait])
-    assert [asked["strength"] for asked in painter.asked] == [0.5, 0.3]
+    assert painter.asked[-1]["strength"] == 0.3
 
 
 def test_the_face_is_framed_closely_in_words_where_the_style_frames() -> None:
