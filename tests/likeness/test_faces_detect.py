@@ -66,7 +66,7 @@ def test_pose_follows_the_known_pose():
             known.append((shots[path.name]["yaw"], shots[path.name]["pitch"]))
             read.append((face.yaw, face.pitch))
     error = np.abs(np.array(known) - np.array(read)).mean(axis=0)
-    # Whoever has a receding chin reads as nodding a little: a nod is known beside the same person's others.
+    # What a person's own face adds to the reading is on all of their pictures.
     beside = np.array([known, read]).reshape(2, 8, 5, 2)
     beside = beside - beside.mean(axis=2, keepdims=True)
     turned, nodded = (np.corrcoef(beside[..., axis].reshape(2, -1))[0, 1] for axis in (0, 1))
