@@ -56,9 +56,9 @@ def read_ages(subjects: Sequence[Subject], years: Sequence[float]) -> AgeReading
     read, moved = np.full(len(truth), np.nan), np.full(len(truth), np.nan)
     for place in range(len(truth)):
         others = [other for other in known if other != place]
-        slopes, middle = _ridge([own[other] for other in others], truth[others])
+        slopes, middle, age = _ridge([own[other] for other in others], truth[others])
         if len(own[place]):
-            read[place] = truth[others].mean() + (own[place].mean(axis=0) - middle) @ slopes
+            read[place] = age + (own[place].mean(axis=0) - middle) @ slopes
         if len(drawn[place]) and len(against[place]):
             moved[place] = (drawn[place].mean(axis=0) - against[place].mean(axis=0)) @ slopes
     true, found = truth[known], read[known]
@@ -71,12 +71,12 @@ def read_ages(subjects: Sequence[Subject], years: Sequence[float]) -> AgeReading
     return AgeReading(moved / pulled, len(known), error, guess)
 
 
-def _ridge(sets: Sequence[Floats], years: Floats) -> tuple[Floats, Floats]:
-    """Slopes (dim,), years per unit, and the mean vector (dim,) of those that they were learnt from."""
+def _ridge(sets: Sequence[Floats], years: Floats) -> tuple[Floats, Floats, float]:
+    """Slopes (dim,), years per unit, and the mean vector (dim,) and mean age over the photographs that they were learnt from."""
     vectors = np.concatenate(sets).astype(np.float64)
     each = np.repeat(years, [len(one) for one in sets])
     middle = vectors.mean(axis=0)
     centred = vectors - middle
     scatter = centred.T @ centred
     strength = _RIDGE * np.trace(scatter) * np.eye(len(scatter))
-    return np.linalg.solve(scatter + strength, centred.T @ (each - years.mean())), middle
+    return np.linalg.solve(scatter + strength, centred.T @ each), middle, float(each.mean())

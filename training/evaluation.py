@@ -30,7 +30,7 @@ class EvaluationSettings(Settings):
     every: int = Field(50, ge=0)
     """Steps between two evaluations; 0 switches them off."""
     quantiles: int = Field(4, ge=1, le=20)
-    """Noise levels, spread evenly."""
+    """Noise levels, spread evenly as the base counts them: with a flow's shift they lie towards noise, as those that it is trained at do."""
     portraits: int = Field(8, ge=1)
     """At most so many of the held-out portraits."""
 
@@ -57,7 +57,7 @@ class Evaluation:
 
     @torch.no_grad()
     def losses(self, predict: Predict, schedule: Schedule, device: torch.device | str) -> dict[str, float]:
-        """Mean face-weighted squared error, over all noise levels ("evaluation/loss") and at each."""
+        """Mean face-weighted squared error, over all noise levels ("evaluation/loss") and at each, before a flow's shift."""
         values: dict[str, float] = {}
         for number in range(self._quantiles):
             level = torch.tensor([(number + 0.5) / self._quantiles])

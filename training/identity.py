@@ -6,7 +6,7 @@ al. 2024, arXiv 2404.16022):
 
     loss += weight * mean over the person's samples of  signal(t) * (1 - cos(e(x0), mean e))
 
-signal(t) is the power of the picture in what the denoiser sees: where noise is nearly all, the picture behind it is a blur, which a
+signal(t) is the share of the picture in the power of what the denoiser sees: where noise is nearly all, the picture behind it is a blur, which a
 recogniser cannot judge, so that such samples are left out, and cost no decoding. Only the recogniser of the drawn world can be
 differentiated, and it knows drawn people only; who trains with it must not select or report with it.
 """

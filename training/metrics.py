@@ -83,7 +83,7 @@ def check_finite(watched: Mapping[str, Tensor], config: TrainConfig, step: int) 
 
 
 def quantile_name(number: int, count: int) -> str:
-    """ "25-50" for the second of four: per cent of the way from clean to pure noise."""
+    """ "25-50" for the second of four, in per cent: of timesteps from clean to pure noise, or of the base's density of them."""
     return f"{100 * number // count:02d}-{100 * (number + 1) // count:02d}"
 
 

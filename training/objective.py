@@ -62,7 +62,7 @@ class IdentitySettings(Settings):
     """Of the term; 0 switches it off. Two drawn people were less like with it, in four times as long (docs/ablations.md): it decodes
     pictures in every step."""
     least_signal: float = Field(0.5, gt=0, le=1)
-    """Power of the picture in what the denoiser sees, below which a sample is left out: from there on the noise is the more."""
+    """Share of the picture in the power of what the denoiser sees, below which a sample is left out. 0.5: where the noise is the more."""
 
 
 class ObjectiveSettings(Settings):

@@ -24,7 +24,7 @@ RIGHT_EYE = (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 37
 
 # Pitch that the line from forehead to chin reads on a face that looks straight ahead: the chin lies behind the forehead in
 # the mesh. Fitted on drawn pictures of known pose within 10 degrees of level; on the 48 people of the cohort it is 1.3 degrees off.
-_LEVEL_PITCH = -13.6
+_LEVEL_PITCH = 13.6
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Face:
         roll = math.atan2(across[1], across[0])
         yaw = math.atan2(across[2], math.hypot(across[0], across[1]))
         turned_back = np.array([-math.sin(roll), math.cos(roll), 0])
-        pitch = math.atan2(-down[2], down @ turned_back)
+        pitch = math.atan2(down[2], down @ turned_back)
         return math.degrees(yaw), math.degrees(pitch) - _LEVEL_PITCH, math.degrees(roll)
 
     def moved(self, dx: float, dy: float, scale: float = 1.0) -> "Face":

@@ -55,7 +55,7 @@ class Schedule(Protocol):
         """The clean latents that follow from what the denoiser said of `noisy`."""
 
     def signal(self, timesteps: Tensor) -> Tensor:
-        """Power of the picture in what the denoiser sees, (B,) float32 in [0, 1]: the square of what it is multiplied by."""
+        """Share of the picture in the power of what the denoiser sees, (B,) float32 in [0, 1]: snr / (snr + 1)."""
 
     def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """Min-SNR-gamma loss weight (B,) float32. Raises LikenessError where the weighting means nothing."""
@@ -184,8 +184,9 @@ class FlowSchedule:
         return noisy - self._level(timesteps, noisy) * prediction
 
     def signal(self, timesteps: Tensor) -> Tensor:
-        """(1 - t)^2, (B,) float32."""
-        return (1 - timesteps.float() / self.num_train_timesteps).square()
+        """(1 - t)^2 / ((1 - t)^2 + t^2), (B,) float32: unlike diffusion's, a flow's powers do not add up to 1."""
+        level = timesteps.float() / self.num_train_timesteps
+        return (1 - level).square() / ((1 - level).square() + level.square())
 
     def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
         """Raises LikenessError: the weighting balances epsilon's or v's share of each level, and a flow has neither."""

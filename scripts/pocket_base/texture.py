@@ -54,9 +54,9 @@ def fine(pictures: Tensor) -> Tensor:
 
 
 def weave(maps: Tensor) -> Tensor:
-    """(N, C, periods): how much of the texture (N, C, H, W) of windows of 32 px comes back with each of PERIODS; noise has 1 of each.
+    """(N, C, periods): how much of the texture (N, C, H, W) of windows of 32 px comes back with each of PERIODS; noise has 1 of each, less 1 / period².
 
-    A window is folded to one period. By chance 1 / repeats² of its variance is left there.
+    A window is folded to one period. By chance about 1 / repeats² of its variance is left there.
     """
     windows = _windows(maps, 2 * WINDOW)
     variance = windows.var(dim=-1) + FLOOR**2

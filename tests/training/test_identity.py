@@ -43,9 +43,12 @@ def test_the_picture_behind_the_noise_is_found_again(prediction: str) -> None:
     ):
         noisy = one.add_noise(x0, noise, timesteps)
         torch.testing.assert_close(one.noise_to_x0(one.target(x0, noise, timesteps), noisy, timesteps), x0)
-        # What the picture is multiplied by, squared.
-        ones = one.add_noise(torch.ones_like(x0), torch.zeros_like(x0), timesteps)[:, 0, 0, 0].square()
-        torch.testing.assert_close(one.signal(timesteps), ones)
+        # What the picture is multiplied by, squared, beside what the noise is.
+        ones, zeros = torch.ones_like(x0), torch.zeros_like(x0)
+        picture, rest = (
+            one.add_noise(*pair, timesteps)[:, 0, 0, 0].square() for pair in ((ones, zeros), (zeros, ones))
+        )
+        torch.testing.assert_close(one.signal(timesteps), picture / (picture + rest))
 
 
 def parts(base: Path, **settings: Any) -> tuple[IdentityLoss, Any, WorldRecogniser, Tensor]:
