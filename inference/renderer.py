@@ -132,7 +132,7 @@ class Renderer:
         self.base_sha256 = self.family.sha256()
         self.info: AdapterInfo | None = None
         if adapter is not None:
-            self.info = load_into(self.pipe, adapter, base, weight, self.base_sha256)
+            self.info = load_into(self.pipe, adapter, base, weight, self.base_sha256, self.family.revision)
         self.variant_lora = variant.lora_file() if variant and variant.lora else None
         if variant and self.variant_lora:
             stack_beneath(self.pipe, self.variant_lora, variant.weight, weight)

@@ -137,13 +137,13 @@ def weights_sha256(path: Path) -> str:
 
 
 def load_into(
-    pipeline: Any, path: Path, base: str, weight: float = 1.0, base_sha256: str | None = None
+    pipeline: Any, path: Path, base: str, weight: float = 1.0, base_sha256: str | None = None, revision: str = ""
 ) -> AdapterInfo | None:
     """Put an adapter into a stock pipeline at `weight` (1: as trained) and return what it says of itself.
 
-    `base` is the pipeline's base, by name, folder or Hub id, and `base_sha256` its hash where that is known already. Raises LikenessError when the adapter is of another
-    family, when its shapes are not the base's, or when a part of it would be ignored. Another base of the same shapes
-    is allowed, for people do render on relatives of the base they trained on; it is logged.
+    `base` is the pipeline's base, by name, folder or Hub id; `base_sha256` its hash and `revision` its commit on the Hub, where they are
+    known already. Raises LikenessError when the adapter is of another family, when its shapes are not the base's, or when a part of it
+    would be ignored. Another base of the same shapes is allowed, for people do render on relatives of the base they trained on; it is logged.
     """
     info = read_info(path)
     family = family_of(type(pipeline).__name__)
@@ -151,7 +151,9 @@ def load_into(
         if info.family != family.name:
             what = f"this adapter is of the family {info.family}, and the base {base} is of {family.name}"
             raise LikenessError(what, f"Render it on its own base: --base {info.base}", path)
-        if info.base_sha256 != (base_sha256 or family.hash(base)):
+        # Of one commit a machine that only draws may have fetched the weights in half precision, which are another file.
+        same = bool(revision) and revision == info.revision
+        if not same and info.base_sha256 != (base_sha256 or family.hash(base)):
             told = "the adapter %s was trained on other weights than %s has: likeness may suffer"
             _log.warning(told, path.name, resources.without_path(base))
     if info is not None and info.method == "dreambooth":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from likeness import licences, resources
+from likeness.errors import LikenessError
 from likeness.families import Family, licence_of, load_family, quantization
 from training.config import TrainConfig
 
@@ -16,7 +18,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def check_licence(config: TrainConfig, accelerator: Accelerator) -> None:
-    """Tells the base's licence. Raises LikenessError, before the base is fetched, for one that must be accepted."""
+    """Tells the base's licence.
+
+    Raises LikenessError, before the base is fetched, for one that must be accepted, and for a revision of what lies on the disk.
+    """
+    if config.revision and Path(resources.base(config.base)).exists():
+        what = f"revision={config.revision} names a commit of a base on the Hub, and this base is on the disk"
+        raise LikenessError(what, "Leave out revision, or give the base's Hub id", config.base)
     licence = licence_of(config.base, config.revision)
     accelerator.print(f"base: {config.base}, licence: {licence}")
     licences.check(licence, config.accept_license, config.base)

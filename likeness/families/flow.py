@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from likeness.errors import LikenessError
 from likeness.families.base import Family
+from likeness.families.recipe import Recipe
 from likeness.families.schedule import FlowSchedule, Schedule, Size
 
 _FINE_STEPS = 200
@@ -58,9 +59,21 @@ class FlowFamily(Family):
 
     def set_timesteps(self, scheduler: Any, steps: int, latents: Tensor) -> None:
         """Evenly from pure noise to 1 / steps, then shifted."""
+        self._check_steps(steps)
         sigmas = torch.linspace(1.0, 1 / steps, steps).tolist()
         mu = self.mu(self._tokens((latents.shape[-2], latents.shape[-1])), steps)
         scheduler.set_timesteps(sigmas=sigmas, mu=mu, device=latents.device)
+
+    def pipeline_arguments(
+        self, recipe: Recipe, prompts: list[str], negatives: list[str], latents: Tensor
+    ) -> dict[str, Any]:
+        self._check_steps(recipe.steps)
+        return super().pipeline_arguments(recipe, prompts, negatives, latents)
+
+    def _check_steps(self, steps: int) -> None:
+        """Raises LikenessError for one step of a scheduler that stretches its levels to a last one: one alone becomes no number."""
+        if steps == 1 and self._settings.get("shift_terminal"):
+            raise LikenessError("this base cannot be drawn in a single step", "Take two or more", self.base)
 
     def _make_schedule(self) -> Schedule:
         if "FlowMatch" not in type(self.parts["scheduler"]).__name__:

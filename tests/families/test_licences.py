@@ -17,6 +17,7 @@ from inference.renderer import Renderer, Sampling
 from likeness import adapter
 from likeness.errors import LikenessError
 from likeness.families import family_class, licence_of
+from likeness.families.stable_diffusion import StableDiffusion
 from likeness.families.variant import Variant
 from likeness.person import Person
 from tests.families.common import NAMES, SIDE, config
@@ -108,7 +109,11 @@ def test_the_command_tells_the_licence_and_takes_the_acceptance(
 
 
 def test_a_base_of_the_hub_is_pinned_by_its_commit(
-    bases: Callable[[str], Path], person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bases: Callable[[str], Path],
+    person: Person,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The hub is played by a folder laid out as its cache; what it is asked for is what counts."""
     snapshot = tmp_path / "models--some--base" / "snapshots" / COMMIT
@@ -133,13 +138,24 @@ def test_a_base_of_the_hub_is_pinned_by_its_commit(
     assert {*small, *whole} == {"main"}
     small.clear()
     whole.clear()
-    Renderer("some/base", folder, "cpu")
+    with monkeypatch.context() as drawing_alone:
+        drawing_alone.setattr(StableDiffusion, "sha256", lambda _: "of the same weights in half precision")
+        Renderer("some/base", folder, "cpu")
     assert {*small, *whole} == {COMMIT}, "drawn with the commit that it was trained on"
+    assert "other weights" not in caplog.text
     small.clear()
     whole.clear()
     monkeypatch.setattr(bleed, "_likenesses", lambda pictures, examiner: [0.0] * len(pictures))
     bleed.bleed(folder, cast(Any, None), 2, seed=0, sampling=Sampling(steps=1, width=SIDE, height=SIDE))
     assert {*small, *whole} == {COMMIT}, "and compared with that commit alone"
+
+
+def test_a_revision_of_what_is_on_the_disk_is_refused(bases: Callable[[str], Path], person: Person) -> None:
+    """Nothing there could be another one: it would be left out unsaid."""
+    settings = config(bases("sd15"), person, "revised", **QUIET)
+    with pytest.raises(LikenessError, match="revision=main names a commit of a base on the Hub.*Leave out revision"):
+        train(settings.model_copy(update={"revision": "main"}))
+    assert not (person.adapters / "revised").exists()
 
 
 def test_a_base_that_must_be_accepted_is_not_fetched_first(

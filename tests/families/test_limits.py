@@ -57,6 +57,16 @@ def test_a_flow_is_drawn_by_its_own_scheduler(name: str, bases: Callable[[str], 
             renderer.render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, **changes}))
 
 
+def test_one_step_of_a_scheduler_that_ends_before_the_picture_is_refused(bases: Callable[[str], Path]) -> None:
+    """Qwen-Image's stretches its noise levels to a last one, and of one level that makes no number: a black picture."""
+    base, size = str(bases("qwen-image")), {"width": SIDE, "height": SIDE}
+    with pytest.raises(LikenessError, match="cannot be drawn in a single step"):
+        Renderer(base, None, "cpu").render([RenderJob(PROMPT, "", 0)], Sampling.parse({**size, "steps": 1}))
+    family = load_family(base)
+    with pytest.raises(LikenessError, match="cannot be drawn in a single step"):
+        family.set_timesteps(family.parts["scheduler"], 1, torch.zeros(1, *family.latent_shape(SIDE, SIDE)))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_base_cannot_read_is_told(name: str, bases: Callable[[str], Path]) -> None:
     family: Family = load_family(str(bases(name)))

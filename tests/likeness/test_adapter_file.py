@@ -133,6 +133,20 @@ def test_another_base_of_the_same_shape_is_allowed_and_logged(
     assert "was trained on other weights" in caplog.text
 
 
+def test_the_commit_that_it_was_trained_on_is_no_other_base(
+    base: Path, ours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine that only draws may have fetched it in half precision: another file of the same weights."""
+    shutil.copytree(ours, tmp_path / "ours")
+    record = json.loads((ours / "adapter.json").read_text())
+    files.write_json(tmp_path / "ours" / "adapter.json", record | {"base": "some/base", "revision": "a" * 40})
+    for revision, told in (("a" * 40, False), ("b" * 40, True), ("", True)):
+        caplog.clear()
+        pipe = StableDiffusionPipeline.from_pretrained(base)
+        adapter.load_into(pipe, tmp_path / "ours", "some/base", base_sha256="of half precision", revision=revision)
+        assert ("was trained on other weights" in caplog.text) == told
+
+
 Change = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 FAULTS: dict[str, tuple[Change, str]] = {
     "another shape": (
