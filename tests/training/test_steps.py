@@ -120,7 +120,7 @@ def test_the_face_counts_more_than_the_rest(v_base: Path, person: Person) -> Non
 def test_the_frozen_prior_starts_at_zero_and_holds_the_base_in_place(v_base: Path, person: Person, method: str) -> None:
     train(config(v_base, person, steps=6, method=method, mixed_precision="fp32"))
     prior = [line["loss_prior"] for line in metrics(person)]
-    assert prior[0] == pytest.approx(0, abs=1e-12) and prior[-1] > 0
+    assert prior[0] == pytest.approx(0, abs=1e-12) and prior[-1] > 1e-8, "more than rounding"
 
 
 @pytest.mark.parametrize("changes", [{}, {"method": "dreambooth"}, {"gradient_checkpointing": True}])
