@@ -149,9 +149,9 @@ def test_consent_goes_before_all_else(ana: Person, monkeypatch: pytest.MonkeyPat
     """What is under way looks for it before it writes, while a large folder is still being removed."""
     there, remove = [], shutil.rmtree
 
-    def removed(folder: Path, **options: bool) -> None:
+    def removed(folder: Path, ignore_errors: bool = False) -> None:
         there.append((folder / "consent.json").exists())
-        remove(folder, **options)
+        remove(folder, ignore_errors)
 
     monkeypatch.setattr("likeness.person.shutil.rmtree", removed)
     monkeypatch.setattr("likeness.person.time.sleep", lambda seconds: None)
