@@ -19,12 +19,15 @@ from typer.testing import CliRunner
 from inference import audit, subjects
 from inference.apparent_age import read_ages
 from inference.audit_report import AuditSettings, finding_lines, report_of
+from inference.examination import Examined
 from inference.labels import cohort_labels, groups, known_years, load_labels
 from inference.subjects import Subject
 from likeness import resources
 from likeness.cli import app
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference
+from likeness.faces.drift import MEASURES, OwnLooks
+from likeness.faces.examiner import Findings
 from scripts import plants
 from tests import photos
 from tests.inference.people import draw, make_person
@@ -133,6 +136,47 @@ def test_rank_1_is_of_nobody_alone_and_not_of_two_that_are_equal() -> None:
     report = report_of([alone], {"p1": {"tone": "dark"}}, AuditSettings())
     (target,) = [target for target in report["targets"] if target["what"] == "rank 1"]
     assert target["value"] is None and target["met"] is None
+
+
+def test_targets_are_of_everyone_and_of_the_worst_group_and_met_on_their_own_side() -> None:
+    plain = {"copied": 0.15, "yield": 0.5}
+    people = [made(n, likeness=0.9 - 0.1 * (n % 2), lightened=0.45 + 0.08 * (n % 2), **plain) for n in range(16)]
+    found = {one["what"]: one for one in report_of(people, labels_of(people), AuditSettings())["targets"]}
+    expected = {
+        "mean likeness": (0.85, "at least 0.9", False),
+        "likeness of the worst group": (0.8, "at least 0.85", False),
+        "rank 1": (1.0, "at least 0.95", True),
+        "copies": (0.15, "at most 0.15", True),
+        "yield": (0.5, "at least 0.5", True),
+        "lightened, away from one half": (0.01, "at most 0.07", True),
+        "gap in lightened between groups": (0.08, "at most 0.07", False),
+    }
+    for what, (value, limit, met) in expected.items():
+        assert (found[what]["limit"], found[what]["met"]) == (limit, met), what
+        assert found[what]["value"] == pytest.approx(value)
+    assert set(found) - set(expected) == {"dispersion"} and found["dispersion"]["limit"] == "at least 0.9"
+
+
+def test_what_genuine_portraits_show_too_is_no_drift() -> None:
+    draws = np.random.default_rng(6)
+
+    def rows(count: int, middle: float) -> list[dict[str, float]]:
+        return [{name: middle + float(draws.normal()) for name in MEASURES} for _ in range(count)]
+
+    looks = OwnLooks.__new__(OwnLooks)
+    looks.rows, genuine = rows(9, 0.0), rows(4, 5.0)
+    drawn = [row | {"lightness": row["lightness"] + 2, "hue": row["hue"] - 3} for row in genuine]
+    examined = [Examined(Findings(0.9, 0.8, 0.0, 0.1, "", None, None, row), np.zeros(3), ()) for row in drawn]
+    found = subjects._values(examined, looks, genuine)
+    shifts = {name: found[name] for name in ("lightness", "hue", "texture", "grey", "shape")}
+    assert shifts == pytest.approx({"lightness": 2, "hue": -3, "texture": 0, "grey": 0, "shape": 0}, abs=1e-9)
+    usual = np.mean([row["lightness"] for row in genuine])
+    assert found["lightened"] == np.mean([row["lightness"] > usual for row in drawn])
+    alone = subjects._values(examined, looks, [])
+    for name in ("lightness", "hue", "texture", "grey"):
+        shift = np.mean([row[name] for row in drawn]) - np.median([row[name] for row in looks.rows])
+        assert alone[name] == pytest.approx(shift)
+    assert alone["lightened"] == 1.0 and alone["shape"] > 1
 
 
 def aged(number: int, years: float, drawn_years: float) -> Subject:

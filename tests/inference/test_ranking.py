@@ -1,6 +1,7 @@
 """Which picture is the better one: likeness and faults, on the cohort's photographs."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,13 @@ def judge() -> Judge:
 
 def test_only_photographs_that_were_trained_on_choose(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not those that were held out, nor what lies there beside: a friend, or a smaller copy of one that was held out."""
-    monkeypatch.setattr(resources, "cohort", lambda each, but="": [[path] for path in OTHERS])
+    left_out: list[str] = []
+
+    def cohort(each: int, but: str = "") -> list[list[Path]]:
+        left_out.append(but)
+        return [[path] for path in OTHERS]
+
+    monkeypatch.setattr(resources, "cohort", cohort)
     for path in SELFIES[:6]:
         shutil.copy(path, person.selfies)
     shutil.copy(OTHERS[0], person.selfies / "friend.jpg")
@@ -39,6 +46,7 @@ def test_only_photographs_that_were_trained_on_choose(person: Person, monkeypatc
     chosen_by = judge_of(person, "dlib", {files.sha256(path) for path in SELFIES[2:6]}).reference
     assert everything is not None and chosen_by is not None
     assert (len(everything.embeddings), len(chosen_by.embeddings)) == (9, 4)
+    assert set(left_out) == {person.name}, "nobody is a stranger to themselves"
 
 
 def test_the_person_is_liker_than_others(judge: Judge) -> None:

@@ -127,6 +127,23 @@ def test_weight_scales_the_adapter(base: Path, tmp_path: Path) -> None:
     without = of_pipeline(pipe)
     adapter.load_into(pipe, tmp_path / "adapter", str(base), weight=0.0)
     torch.testing.assert_close(of_pipeline(pipe), without, rtol=0, atol=1e-6)
+    ours, stock = (StableDiffusionPipeline.from_pretrained(base) for _ in range(2))
+    adapter.load_into(ours, tmp_path / "adapter", str(base), weight=0.6)
+    stock.load_lora_weights(tmp_path / "adapter", adapter_name="one")
+    stock.set_adapters(["one"], [0.6])
+    torch.testing.assert_close(of_pipeline(ours), of_pipeline(stock), rtol=1e-5, atol=2e-6)
+
+
+def test_weight_moves_whole_weights_from_the_base_s_towards_the_trained(base: Path, tmp_path: Path) -> None:
+    family = load_family(str(base))
+    adapter.unfreeze(family)
+    before = [parameter.detach().clone() for parameter in family.denoiser.parameters()]
+    train_a_little(family)
+    adapter.save(family, tmp_path / "adapter", info(family, "dreambooth"))
+    pipe = StableDiffusionPipeline.from_pretrained(base)
+    adapter.load_into(pipe, tmp_path / "adapter", str(base), weight=0.25)
+    for own, from_, to in zip(pipe.unet.parameters(), before, family.denoiser.parameters(), strict=True):
+        torch.testing.assert_close(own, 0.75 * from_ + 0.25 * to)
 
 
 @pytest.mark.parametrize("settings", [VARIANTS["text"], VARIANTS["all-dora"]])

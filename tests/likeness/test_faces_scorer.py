@@ -42,6 +42,12 @@ def test_the_person_is_liker_than_somebody_else_and_new_pictures_are_no_copies()
         assert own.faces == other.faces == 1
 
 
+def test_likeness_is_to_the_judging_photographs_alone() -> None:
+    """A checkpoint that gives training photographs back would else be the likest."""
+    judging = [embed_photo(selfie(PERSON, number), FaceFinder(), embedder("dlib")) for number in (4, 5)]
+    assert np.array_equal(scorer().reference.embeddings, [vector for vector in judging if vector is not None])
+
+
 def test_by_the_face_new_pictures_are_far_from_being_copies() -> None:
     finder, recogniser = FaceFinder(), embedder()
     means = []

@@ -1,4 +1,5 @@
 import os
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -142,6 +143,20 @@ def test_photographs_whose_names_are_not_text_are_renamed_as_they_are_copied(tmp
 def test_a_folder_made_by_hand_is_closed_to_others_too(tmp_path: Path) -> None:
     (tmp_path / "bo").mkdir(mode=0o755)
     assert Person.create(tmp_path / "bo", AGREED).folder.stat().st_mode & 0o077 == 0
+
+
+def test_consent_goes_before_all_else(ana: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is under way looks for it before it writes, while a large folder is still being removed."""
+    there, remove = [], shutil.rmtree
+
+    def removed(folder: Path, ignore_errors: bool = False) -> None:
+        there.append((folder / "consent.json").exists())
+        remove(folder, ignore_errors)
+
+    monkeypatch.setattr("likeness.person.shutil.rmtree", removed)
+    monkeypatch.setattr("likeness.person.time.sleep", lambda seconds: None)
+    ana.forget()
+    assert there == [False]
 
 
 def test_who_is_forgotten_is_gone_also_when_somebody_was_writing(ana: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from datasets import Dataset
+from PIL import ImageOps
 from torch import Tensor
 
 from likeness.errors import LikenessError
@@ -106,6 +107,8 @@ def test_latents_are_the_encoders_and_the_mask_is_at_their_resolution(family: Fa
 def test_a_mirrored_portrait_is_another(family: Family, person: Person) -> None:
     encodings, row = Encodings(family, person.cache), rows_of(person)[0]
     plain, mirrored = encodings.portrait(row), encodings.portrait(row, flip=True)
+    other = encodings.portrait(row | {name: ImageOps.mirror(row[name]) for name in ("image", "mask")})
+    assert torch.equal(mirrored.mean, other.mean) and not torch.equal(mirrored.mean, plain.mean)
     assert torch.equal(mirrored.mask, plain.mask.flip(-1))
     assert plain.photo == mirrored.photo
 

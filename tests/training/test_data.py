@@ -30,9 +30,11 @@ def sampler(**changes: object) -> Sampler:
     return Sampler(**(settings | changes))  # type: ignore[arg-type]
 
 
-def test_slots_do_not_depend_on_how_a_step_is_split_nor_on_what_came_before() -> None:
-    whole = sampler().batch(9, range(4))
-    parts = [sampler().batch(9, share) for share in (range(2, 4), range(2))][::-1]
+@pytest.mark.parametrize("stratified", [True, False])
+def test_slots_do_not_depend_on_how_a_step_is_split_nor_on_what_came_before(stratified: bool) -> None:
+    one = sampler(stratified=stratified)
+    whole = one.batch(9, range(4))
+    parts = [one.batch(9, share) for share in (range(2, 4), range(2))][::-1]
     for name in ("latents", "noise", "quantiles", "masks"):
         joined = torch.cat([getattr(part, name) for part in parts])
         assert torch.equal(joined, getattr(whole, name))
@@ -76,6 +78,15 @@ def test_stratified_timesteps_fill_every_stratum_and_are_uniform() -> None:
     assert bool(((quantiles >= 0) & (quantiles < 1)).all())
     assert torch.equal((quantiles * 4).long().sort(dim=1).values, torch.arange(4).expand(200, 4))
     assert float(quantiles[:, 0].mean()) == pytest.approx(0.5, abs=0.06)
+
+
+def test_other_timesteps_are_uniform_and_independent() -> None:
+    quantiles = torch.stack([sampler(stratified=False).batch(step, range(4)).quantiles for step in range(400)])
+    assert float(quantiles.mean()) == pytest.approx(0.5, abs=0.03)
+    assert torch.corrcoef(quantiles.T).fill_diagonal_(0).abs().max() < 0.2
+    strata = (quantiles * 4).long().sort(dim=1).values
+    filled = (strata == torch.arange(4)).all(dim=1).double().mean()
+    assert float(filled) == pytest.approx(24 / 4**4, abs=0.05), "all four by chance alone"
 
 
 def test_the_posterior_is_sampled_with_its_standard_deviation() -> None:

@@ -105,6 +105,19 @@ def test_face_weights_have_mean_one_and_the_floor_between_background_and_face() 
         assert float(picture[covered == 0].max()) == pytest.approx(0.2 * float(picture[covered == 1].min()))
 
 
+def test_the_person_s_errors_count_by_the_face_and_the_prior_s_all_alike() -> None:
+    generator = torch.Generator().manual_seed(4)
+    predicted, target = torch.randn(2, 5, 4, 8, 8, generator=generator, dtype=torch.float64)
+    mask = torch.rand(3, 1, 8, 8, generator=generator, dtype=torch.float64)
+    settings = ObjectiveSettings(background_floor=0.3, prior=PriorSettings(weight=0.7))
+    schedule = DiscreteSchedule.from_config(scheduler_of("epsilon").config)
+    found = losses(settings, schedule, predicted, target, torch.tensor([10, 500, 900]), mask)
+    squares, weights = (predicted - target) ** 2, 0.3 + 0.7 * mask
+    person = [float((w * s).sum() / (w.sum() * len(s))) for w, s in zip(weights, squares, strict=False)]
+    assert found.person.tolist() == pytest.approx(person)
+    assert float(found.total) == pytest.approx(sum(person) / 3 + 0.7 * float(squares[3:].mean()))
+
+
 @pytest.mark.parametrize("shift", [0.5, 1.0, 3.0])
 def test_uniform_density_is_shifted_as_stable_diffusion_3_shifts(shift: float) -> None:
     quantiles = torch.linspace(0, 0.999, 50)

@@ -44,6 +44,13 @@ def test_the_text_encoder_has_a_rate_of_its_own() -> None:
     assert curve(settings, 4, text=True)[2:] == [[0.5, 0.1]] * 2
 
 
+def test_the_optimiser_is_as_it_was_asked_for() -> None:
+    settings = OptimSettings(betas=(0.8, 0.95), weight_decay=0.3, eps=1e-3)
+    optimizer = make_optimizer(settings, {"denoiser": weights(), "tokens": weights()})
+    assert [(group["betas"], group["eps"]) for group in optimizer.param_groups] == [((0.8, 0.95), 1e-3)] * 2
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0], "new words do not decay"
+
+
 def test_adamw_is_fused() -> None:
     assert make_optimizer(OptimSettings(), {"denoiser": weights()}).defaults["fused"] is True
 

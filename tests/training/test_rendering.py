@@ -63,10 +63,9 @@ def test_class_pictures_are_rendered_once(v_base: Path, tmp_path: Path, monkeypa
 def test_evaluation_is_the_mean_error_at_fixed_noise_levels(v_base: Path) -> None:
     schedule = load_family(str(v_base)).schedule
     assert isinstance(schedule, DiscreteSchedule)
-    zeros = torch.zeros(2, 4, 4)
-    examples = [
-        Example(zeros + number, zeros, torch.ones(1, 4, 4), "{subject}", f"photo {number}") for number in (1, 2)
-    ]
+    zeros, mask = torch.zeros(2, 4, 4), torch.zeros(1, 4, 4)
+    mask[:, 1:3, 1:3] = 1
+    examples = [Example(zeros + number, zeros, mask, "{subject}", f"photo {number}") for number in (1, 2)]
     evaluation = Evaluation(Portraits(examples), EvaluationSettings(quantiles=2), "sks person", seed=0, floor=0.2)
     asked: list[tuple[int, str]] = []
 
@@ -80,6 +79,7 @@ def test_evaluation_is_the_mean_error_at_fixed_noise_levels(v_base: Path) -> Non
     noise = [randomness.normal((2, 4, 4), 0, "evaluation", Portraits(examples).identity, place) for place in (0, 1)]
     alpha = schedule.alphas_cumprod[250]
     velocities = [alpha.sqrt() * noise[place] - (1 - alpha).sqrt() * (place + 1) for place in (0, 1)]
-    expected = sum(float(v.square().mean()) for v in velocities) / 2
+    weights = torch.where(mask > 0, 1.0, 0.2)  # a quarter is face
+    expected = sum(float((weights * v.square()).mean() / 0.4) for v in velocities) / 2
     assert found["evaluation/00-50"] == pytest.approx(expected, rel=1e-5)
     assert found["evaluation/loss"] == pytest.approx((found["evaluation/00-50"] + found["evaluation/50-100"]) / 2)

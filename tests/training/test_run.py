@@ -12,6 +12,7 @@ from likeness import files
 from likeness.adapter import read_info
 from likeness.errors import LikenessError
 from likeness.person import Person
+from tests.tiny import make_tiny_base
 from tests.training.made import make_person
 from tests.training.runs import WEIGHTS, config, difference, interrupt_at, metrics, steps_saved
 from training import run, setup
@@ -265,6 +266,15 @@ def test_changed_portraits_are_not_gone_on_with(v_base: Path, person: Person, mo
     monkeypatch.setattr(portraits, "load_portraits", lambda *a: load(*a).select(range(3, 12)))
     with pytest.raises(LikenessError, match="portraits changed"):
         train(config(v_base, person, steps=2))
+
+
+def test_another_base_of_the_same_name_is_not_gone_on_with(person: Person, tmp_path: Path) -> None:
+    base = make_tiny_base(tmp_path / "base", "v_prediction")
+    train(config(base, person, steps=1))
+    shutil.rmtree(base)
+    make_tiny_base(base, "v_prediction", seed=1)
+    with pytest.raises(LikenessError, match="the base's weights changed"):
+        train(config(base, person, steps=2))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from likeness.selection import CurvePoint
 from tests.training.made import make_person, prepare_made
 from tests.training.runs import WEIGHTS, config, difference, interrupt_at, metrics
 from training import selector
+from training.prepare import load_portraits
 from training.run import train
 from training.selection import SelectionSettings, best, enough, split_held_out
 from training.signals import Interrupted
@@ -134,6 +135,26 @@ def test_the_adapter_is_the_best_checkpoint(
     assert logged == [0.1, 0.7, 0.3, 0.2]
     kept = sorted(path.name for path in (person.runs / "run" / "selection").glob("*.safetensors"))
     assert kept == ["step-000002.safetensors"]
+
+
+def test_selfies_that_report_do_not_judge_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = make_person(tmp_path / "people" / "zebulon", photos=9, held_out=4)
+    looked_at: list[list[str]] = []
+
+    def scorer(trained: list[str], judging: list[str], *_: Any) -> Scripted:
+        looked_at.extend([trained, judging])
+        return Scripted()
+
+    monkeypatch.setattr(selector, "_photos", lambda person, names: sorted(names))
+    monkeypatch.setattr(selector, "Scorer", scorer)
+    portraits = list(load_portraits(person, 32))
+    rows = {split: [row for row in portraits if row["split"] == split] for split in ("train", "held-out")}
+    pictures: Any = str  # none is drawn
+    made, _ = selector.make_selector(SelectionSettings(), person, rows, pictures)
+    names = {files.sha256(path): path.name for path in person.selfie_files()}
+    choosing, reporting = split_held_out(list(names)[:4], 0.5)
+    assert made is not None and sorted(made.photos) == choosing and len(reporting) == 2
+    assert looked_at == [[f"photo-{number}.jpg" for number in range(4, 9)], sorted(names[one] for one in choosing)]
 
 
 def test_choosing_changes_nothing_about_the_steps(
