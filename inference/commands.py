@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, printable
 
 if TYPE_CHECKING:
     from inference.choice import Choice
@@ -203,7 +203,7 @@ def verify(
     problems = "; ".join(verdict.problems)
     for label, text in (("signer", verdict.signer), ("source", verdict.source_type), ("problems", problems)):
         if text:
-            typer.echo(f"{label:<9} {text}")
+            typer.echo(f"{label:<9} {printable(text)}")
     if verdict.state not in ("trusted", "valid"):
         raise typer.Exit(1)
 

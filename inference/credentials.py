@@ -120,9 +120,16 @@ def verify(path: Path, folder: Path | None = None, roots: Sequence[Path] = ()) -
 
 
 def credentials_folder() -> Path:
-    """Where this user's signing key is: `$XDG_CONFIG_HOME/likeness/credentials`, else under `~/.config`."""
+    """Where this user's signing key is: `$XDG_CONFIG_HOME/likeness/credentials`, else under `~/.config`.
+
+    Raises LikenessError for a user without a home, as in a container.
+    """
     home = os.environ.get("XDG_CONFIG_HOME") or ""
-    return (Path(home) if os.path.isabs(home) else Path.home() / ".config") / "likeness" / "credentials"
+    try:
+        return (Path(home) if os.path.isabs(home) else Path.home() / ".config") / "likeness" / "credentials"
+    except RuntimeError as error:
+        what = "this user has no home for the signing key"
+        raise LikenessError(what, "Set XDG_CONFIG_HOME to a folder that you may write to") from error
 
 
 def _anchors(roots: Sequence[Path]) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -132,7 +131,7 @@ def _read(path: Path) -> Labels:
     try:
         with files.explained(path, "cannot be read"):
             text = path.read_text(encoding="utf-8-sig")
-        rows = _table(text) if path.suffix.lower() == ".csv" else json.loads(text)
+        rows = _table(text) if path.suffix.lower() == ".csv" else files.parse_json(text)
         return {str(name).strip(): _known(values) for name, values in rows.items()}
     except (ValueError, AttributeError, csv.Error) as error:
         remedy = 'Write {"ana": {"age": "20s"}} as JSON, or a CSV whose first column is called person'

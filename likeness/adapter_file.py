@@ -7,7 +7,6 @@ find its module with the right shape before anything is loaded, and is counted a
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,7 +103,7 @@ def read_info(path: Path) -> AdapterInfo | None:
     except (OSError, SafetensorError) as error:
         raise damaged_error(weights) from error
     try:
-        return None if header is None else AdapterInfo.parse(json.loads(header), weights)
+        return None if header is None else AdapterInfo.parse(files.parse_json(header), weights)
     except ValueError as error:
         raise damaged_error(weights) from error
 

@@ -94,8 +94,11 @@ def forget(
     person = Person.open(folder)
     if not yes:
         typer.confirm(f"Remove {person.folder} and all that is in it?", abort=True)
+    links = person.links()
     person.forget()
     typer.echo(f"{person.folder} is gone.")
+    for path, target in sorted(links.items()):
+        typer.echo(f"Still there, for {path} was only a link to it: {target}")
     for path in regular_files(person.folder.absolute().parent):
         if path.suffix in (".json", ".csv", ".html") and person.name in path.read_text("utf-8", "replace"):
             typer.echo(f"Still named in {path}: remove it, or make it again.")

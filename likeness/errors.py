@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 
 class LikenessError(Exception):
@@ -32,4 +33,9 @@ def first_line(error: BaseException | None) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal obeys: names and messages come from strangers' files. Control characters become U+FFFD."""
+    return "".join("\ufffd" if unicodedata.category(letter) == "Cc" else letter for letter in text)

@@ -24,7 +24,7 @@ from typing import Any
 
 from PIL import Image
 
-from likeness.errors import LikenessError
+from likeness.errors import LikenessError, printable
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space on that disk, or choose a folder on another one",
@@ -91,7 +91,15 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises LikenessError when the system does not give it, ValueError when it is no JSON in UTF-8."""
     with explained(path, "cannot be read"):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text holds. Raises ValueError for what is none, and for one that is nested too deeply to be read."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def write_image(path: Path, image: Image.Image, **save_options: Any) -> None:
@@ -129,8 +137,8 @@ def claim(path: Path, wait: bool = False) -> Iterator[bool]:
 
 
 def shown(path: Path) -> str:
-    """A file's name as text, which it need not be: bytes that are no UTF-8 become U+FFFD."""
-    return os.fsencode(path.name).decode("utf-8", "replace")
+    """A file's name as text, which it need not be: bytes that are no UTF-8, and what a terminal obeys, become U+FFFD."""
+    return printable(os.fsencode(path.name).decode("utf-8", "replace"))
 
 
 def sha256(path: Path) -> str:

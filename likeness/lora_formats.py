@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from likeness import lora_kinds, lora_peft
+from likeness import files, lora_kinds, lora_peft
 from likeness.errors import LikenessError
 from likeness.families import family_of
 from likeness.lora_kinds import DORA_SCALE, MAGNITUDE, some
@@ -178,7 +178,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = reader.metadata() or {}
             names = reader.keys()
             tensors = {name: reader.get_tensor(name).float() for name in names}
-        return tensors, json.loads(header.get(LORA_SETTINGS_KEY, "{}"))
+        return tensors, files.parse_json(header.get(LORA_SETTINGS_KEY, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise damaged_error(path) from error
 

@@ -124,6 +124,12 @@ class Person:
                     return
             shutil.rmtree(self.folder)
 
+    def links(self) -> dict[Path, Path]:
+        """The links inside the folder that lead out of it, and where to: what lies there is not erased with the person."""
+        home = self.folder.resolve()
+        found = {path: path.resolve() for path in self.folder.rglob("*") if path.is_symlink()}
+        return {path: target for path, target in found.items() if target.exists() and not target.is_relative_to(home)}
+
     @property
     def name(self) -> str:
         return self.folder.absolute().name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import reprlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -165,11 +166,16 @@ def _describe(cls: type[Settings], fault: ErrorDetails) -> tuple[str, str]:
     if fault["type"] == "missing":
         return f"the setting {key!r} is missing", f"Give it: {key}=..."
     expected = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    value = repr(fault["input"])
-    shown = value if len(value) <= 80 else value[:77] + "..."
+    shown = _brief(fault["input"])
     # A rule across several keys of the same group has the whole group as its input: the rule itself says more.
     what = f"{key} is {shown}" if key and not isinstance(fault["input"], dict) else f"{key or 'a setting'} is wrong"
     return what, f"Expected: {expected}"
+
+
+def _brief(value: Any) -> str:
+    """A value for a message. Of lists the beginning: ten lines of YAML, whose names stand for lists of names, can be longer than memory."""
+    text = reprlib.repr(value) if isinstance(value, list | dict) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _nearest(key: str, known: list[str]) -> str | None:

@@ -47,6 +47,7 @@ def check(
         print_report(report, Console())
     pictures = [sheet] if sheet else []
     if person:
+        Person.open(path)  # who was forgotten meanwhile is not to come back by what was seen of them
         write_json(person.prepared / "intake.json", report.to_json())
         pictures.append(person.prepared / "intake.jpg")
     for picture in pictures:

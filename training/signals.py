@@ -1,4 +1,4 @@
-"""Leaving on request: a cluster's SIGTERM or a person's Ctrl-C ends the run after the step it is in."""
+"""Leaving on request: a cluster's SIGTERM, a person's Ctrl-C or a terminal that is closed ends the run after the step it is in."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def leave_with_launcher() -> None:
 
 
 class StopRequest:
-    """While entered, SIGTERM and SIGINT set ``asked`` in place of killing.
+    """While entered, SIGTERM, SIGINT and SIGHUP set ``asked`` in place of killing; under nohup SIGHUP is left alone.
 
     A launcher passes on the signal that its children had already, so repeated ones do no harm; a person who presses
     Ctrl-C again after a moment means it.
@@ -54,7 +54,9 @@ class StopRequest:
     def __enter__(self) -> Self:
         # Python hands signals to the main thread alone: in a worker thread of some server they are not ours to take.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._ask)
         return self
 

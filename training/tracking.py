@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -159,6 +160,8 @@ def log_images(accelerator: Accelerator, settings: TrackingSettings, images: Seq
 @contextmanager
 def _wandb_explained() -> Iterator[None]:
     """Turns what wandb raises inside, without a key or without its server, into one line."""
+    # Or it reports its own errors to its makers, unless the user says otherwise.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
     try:

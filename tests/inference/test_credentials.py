@@ -122,6 +122,13 @@ def test_the_key_lives_in_the_users_configuration(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert credentials.credentials_folder() == Path.home() / ".config" / "likeness" / "credentials"
 
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(LikenessError, match="Set XDG_CONFIG_HOME"):
+        credentials.credentials_folder()
+
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 def test_an_address_in_a_picture_is_not_opened(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,3 +28,10 @@ def test_errors_travel_between_processes(error: LikenessError) -> None:
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert again.__dict__ == error.__dict__
+
+
+def test_what_a_stranger_s_file_says_moves_no_terminal() -> None:
+    assert (
+        str(LikenessError("no \x1b[2Jsuch\x07 thing\x9b", path="a\x1b.jpg"))
+        == "a\ufffd.jpg: no \ufffd[2Jsuch\ufffd thing\ufffd"
+    )

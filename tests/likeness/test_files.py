@@ -200,3 +200,13 @@ def test_leftovers_of_killed_writes_are_removed(tmp_path: Path, monkeypatch: pyt
     files.remove_leftovers(tmp_path)
     files.remove_leftovers(tmp_path / "absent")
     assert list(tmp_path.iterdir()) == [tmp_path / "inside"] and not list((tmp_path / "inside").iterdir())
+
+
+def test_json_that_is_nested_too_deeply_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(ValueError, match="too deeply"):
+        files.read_json(tmp_path / "deep.json")
+
+
+def test_a_name_that_a_terminal_would_obey_is_shown_without() -> None:
+    assert files.shown(Path("a\x1b]52;c;x\x07\nb é.jpg")) == "a\ufffd]52;c;x\ufffd\ufffdb é.jpg"

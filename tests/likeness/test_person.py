@@ -167,3 +167,12 @@ def test_who_is_forgotten_is_gone_also_when_somebody_was_writing(ana: Person, mo
     monkeypatch.setattr("likeness.person.time.sleep", written_meanwhile)
     ana.forget()
     assert not ana.folder.exists()
+
+
+def test_links_that_lead_out_of_the_folder_are_known(ana: Person, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    ana.runs.mkdir()
+    (ana.runs / "big").symlink_to(tmp_path / "scratch")
+    (ana.runs / "gone").symlink_to(tmp_path / "nothing")
+    (ana.runs / "inside").symlink_to(ana.selfies)
+    assert ana.links() == {ana.runs / "big": (tmp_path / "scratch").resolve()}

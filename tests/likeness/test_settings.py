@@ -148,3 +148,13 @@ def test_yaml_merges_and_numbers(tmp_path: Path) -> None:
     path.write_text("person: a\nsteps: 010\noptim: &o {lr: .5}\n")
     config = Config.load(path)
     assert (config.steps, config.optim.lr) == (10, 0.5)
+
+
+def test_a_value_that_stands_for_more_than_memory_holds_is_one_line() -> None:
+    """As ten lines of YAML can make it, whose names stand for lists of names."""
+    values: object = "lol"
+    for _ in range(12):
+        values = [values] * 9
+    with pytest.raises(LikenessError) as caught:
+        Config.parse({"person": values})
+    assert len(str(caught.value)) < 500

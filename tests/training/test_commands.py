@@ -64,3 +64,18 @@ def test_a_file_whose_name_is_not_text_is_a_finding_of_its_own(person):
     assert result.exit_code == 0 and "Jos\ufffd.jpg" in result.output
     result = RUN.invoke(APP, ["prepare", str(person.folder), "--resolution", "32"])
     assert result.exit_code == 0 and "of 5 photographs" in result.output
+
+
+def test_who_is_forgotten_while_their_photographs_are_looked_at_does_not_come_back(person, monkeypatch):
+    from training import intake
+
+    look = intake.check
+
+    def looked_at_and_forgotten(folder, **options):
+        report = look(folder, **options)
+        shutil.rmtree(person.folder)
+        return report
+
+    monkeypatch.setattr(intake, "check", looked_at_and_forgotten)
+    assert RUN.invoke(APP, ["check", str(person.folder)]).exit_code
+    assert not person.folder.exists()
