@@ -91,9 +91,7 @@ def test_what_has_no_face_or_several_or_one_that_fills_it_stays(
     assert drawn(face_pass, [empty, two]) == [empty, two] and len(painter.asked) == 1
 
 
-def test_a_picture_narrower_than_the_square_stays(
-    face_pass: FacePass, painter: Painter, portrait: Image.Image
-) -> None:
+def test_a_picture_narrower_than_the_square_stays(face_pass: FacePass, painter: Painter, portrait: Image.Image) -> None:
     """Else what lies beside the picture is drawn too, as black."""
     (face,) = FaceFinder().find(np.asarray(portrait.resize((512, 512))))
     x, y = (round(value / 2) for value in face.centre)
