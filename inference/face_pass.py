@@ -98,9 +98,10 @@ class FacePass:
         side = self._family.resolution
         face = faces[0].moved(0, 0, picture.width / rgb.shape[1])
         larger = side / (WIDTHS["close"] * face.size)
-        if not TOO_ALIKE <= larger <= _LARGEST:
-            return None
         width, height = round(picture.width * larger), round(picture.height * larger)
+        # A picture of a shape of its own may be narrower than the square: what lies beside it would be drawn as black.
+        if not TOO_ALIKE <= larger <= _LARGEST or side > min(width, height):
+            return None
         left, top = corner("close", face.moved(0, 0, larger), side, side, width, height)
         return Closeup(picture.resize((width, height), Image.Resampling.LANCZOS), (round(left), round(top)))
 

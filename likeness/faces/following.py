@@ -37,7 +37,7 @@ _BELOW_CHIN, _BESIDE = 0.45, 0.55
 """Of the face's size: what lies so far below the chin, and so far from the face's middle, is clothes. Nearer are neck and hair, and
 close-ups show no more than that, of which a tenth were judged by the colour of the skin."""
 _SCENES = re.compile(r"\b(outdoors?|librar(y|ies)|offices?|street|park|garden|city)\b")
-_STUDIO = re.compile(r"\bstudio\b")
+_STUDIO = re.compile(r"\bstudio (background|backdrop)\b")
 _BLACK_AND_WHITE = re.compile(r"\b(black[ -]and[ -]white|monochrome|greyscale|grayscale)\b")
 _GLASSES = re.compile(r"\b(glasses|spectacles)\b")
 WEARING_GLASSES = "wearing glasses"

@@ -91,6 +91,17 @@ def test_what_has_no_face_or_several_or_one_that_fills_it_stays(
     assert drawn(face_pass, [empty, two]) == [empty, two] and len(painter.asked) == 1
 
 
+def test_a_picture_narrower_than_the_square_stays(face_pass: FacePass, painter: Painter, portrait: Image.Image) -> None:
+    """Else what lies beside the picture is drawn too, as black."""
+    (face,) = FaceFinder().find(np.asarray(portrait.resize((512, 512))))
+    x, y = (round(value / 2) for value in face.centre)
+    half = round(0.73 * face.size / 2)
+    narrow = portrait.crop((x - half, y - half, x + half, y + half)).resize((192, 192), Image.Resampling.LANCZOS)
+    tall = Image.new("RGB", (192, SIDE), "grey")
+    tall.paste(narrow, (0, 20))
+    assert drawn(face_pass, [tall])[0] is tall and not painter.asked
+
+
 def test_few_steps_draw_at_least_the_last_one(face_pass: FacePass, painter: Painter, portrait: Image.Image) -> None:
     for steps in (1, 2, 3, 49, 107):  # 49 * (1 / 49) is less than 1
         drawn(face_pass, [portrait], RECIPE.model_copy(update={"steps": steps, "face_strength": 0.001}))

@@ -63,6 +63,11 @@ def test_another_background_is_found(studio: tuple[Pixels, dict[str, str]]) -> N
     assert check(room, background="library background")["background kind"].agrees
 
 
+def test_a_studio_that_is_a_place_is_not_asked_to_be_plain(studio: tuple[Pixels, dict[str, str]]) -> None:
+    assert "background kind" in check(studio[0], background="grey studio background")
+    assert "background kind" not in check(studio[0], background="radio studio with a microphone")
+
+
 def test_other_clothes_are_found(studio: tuple[Pixels, dict[str, str]]) -> None:
     rgb, _ = studio
     face, mask = FINDER.find(rgb)[0], FINDER.person_mask(rgb)
