@@ -272,8 +272,8 @@ def _keep_best(writer: _Writer, done: list[Headshot]) -> tuple[list[Headshot], I
         return [], index
     index.write(writer.folder)
     for shot in gone:
-        shot.path.unlink()
-        shot.path.with_suffix(".json").unlink()
+        shot.path.unlink(missing_ok=True)
+        shot.path.with_suffix(".json").unlink(missing_ok=True)
     files.write_bytes(writer.folder / SHEET, finish.encode(_sheet(kept, gates), ".jpg", writer.signer))
     return kept, index
 

@@ -139,6 +139,8 @@ def _entry(candidate: Candidate) -> dict[str, Any]:
 
 
 def _candidate(entry: dict[str, Any]) -> Candidate:
+    if entry["file"] is not None and Path(entry["file"]).name != entry["file"]:
+        raise ValueError("a headshot lies beside its index")
     failures = tuple(Failure.read(failure) for failure in entry["failures"])
     assessment = Assessment(entry["likeness"], entry["raw"], failures, bool(entry["measured"]))
     return Candidate(int(entry["seed"]), entry["file"], bool(entry["passes"]), assessment)

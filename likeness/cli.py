@@ -100,8 +100,12 @@ def forget(
     for path, target in sorted(links.items()):
         typer.echo(f"Still there, for {path} was only a link to it: {target}")
     for path in regular_files(person.folder.absolute().parent):
-        if path.suffix in (".json", ".csv", ".html") and person.name in path.read_text("utf-8", "replace"):
-            typer.echo(f"Still named in {path}: remove it, or make it again.")
+        if path.suffix in (".json", ".csv", ".html"):
+            try:
+                if person.name in path.read_text("utf-8", "replace"):
+                    typer.echo(f"Still named in {path}: remove it, or make it again.")
+            except OSError:
+                typer.echo(f"Perhaps still named in {path}, which could not be read.")
 
 
 @app.command("demo")

@@ -136,6 +136,14 @@ def claim(path: Path, wait: bool = False) -> Iterator[bool]:
         yield mine
 
 
+def expanded(path: Path) -> Path:
+    """The path with `~` as a user's home. Raises LikenessError when there is no such user, or no home."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise LikenessError("there is no such home", "Write the path in full", path) from error
+
+
 def shown(path: Path) -> str:
     """A file's name as text, which it need not be: bytes that are no UTF-8, and what a terminal obeys, become U+FFFD."""
     return printable(os.fsencode(path.name).decode("utf-8", "replace"))

@@ -25,7 +25,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from likeness.errors import LikenessError
-from likeness.files import explained, read_json, sha256, shown, write_bytes, write_json
+from likeness.files import expanded, explained, read_json, sha256, shown, write_bytes, write_json
 from likeness.settings import Settings
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -78,7 +78,7 @@ class Person:
         A file whose name is not text gets one that is.
         The consent comes last: a folder that is there already without one is completed. Raises LikenessError when it has one.
         """
-        folder = folder.expanduser()
+        folder = expanded(folder)
         check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
             raise _is_a_link(folder)
@@ -102,7 +102,7 @@ class Person:
     @classmethod
     def open(cls, folder: Path) -> Person:
         """The person whose folder this is. Raises LikenessError when it is not there, is a link or has a bad name."""
-        folder = folder.expanduser()
+        folder = expanded(folder)
         check_name(folder.absolute().name, "a person's folder name")
         if folder.is_symlink():
             raise _is_a_link(folder)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from likeness.errors import LikenessError
+from likeness.files import expanded
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -57,7 +58,7 @@ def base(name_or_path: str) -> str:
 
     A Hub id is returned as it is, without asking whether it exists. Raises LikenessError for anything else.
     """
-    folder = assets() / "pocket" if name_or_path == "pocket" else Path(name_or_path).expanduser()
+    folder = assets() / "pocket" if name_or_path == "pocket" else expanded(Path(name_or_path))
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
             raise LikenessError(

@@ -89,9 +89,9 @@ def newest(folder: Path) -> Path | None:
 def read_state(path: Path) -> dict[str, Any]:
     """The small things of a checkpoint, its ``step`` among them. Raises LikenessError when it is damaged."""
     try:
-        state: dict[str, Any] = files.read_json(path / "state.json")
-        return state
-    except ValueError as error:
+        state = files.read_json(path / "state.json")
+        return dict(state) | {"step": int(state["step"])}
+    except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error
 
 

@@ -80,9 +80,10 @@ def following(rgb: Pixels, face: Face, person: Floats, prompt: str, slots: Mappi
     "outfit", "framing" and "pose", of which any may be missing.
     """
     values, text = lab(rgb), " ".join((prompt, *slots.values())).lower()
-    asked_grey = bool(_BLACK_AND_WHITE.search(text))
-    found: dict[str, Followed] = {"colour": _colour(rgb, asked_grey)}
     background, outfit = (slots.get(name, "").lower() for name in ("background", "outfit"))
+    # A black and white shirt makes no black and white picture.
+    asked_grey = bool(_BLACK_AND_WHITE.search(text.replace(outfit, "").replace(background, "")))
+    found: dict[str, Followed] = {"colour": _colour(rgb, asked_grey)}
     free = values[grown(person) < 0.2]
     if (_STUDIO.search(background) or _SCENES.search(background)) and len(free) >= _LEAST_PIXELS:
         found["background kind"] = _kind(values, person, background)

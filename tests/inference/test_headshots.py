@@ -265,7 +265,12 @@ def test_an_audit_draws_only_for_who_has_none(
 
 
 def test_an_index_that_is_none_is_one_line(tmp_path: Path) -> None:
-    for text in ("[]", "{", '{"style": "office"}'):
+    shot = '{"file": "%s", "seed": 0, "passes": true, "likeness": 1, "raw": 1, "failures": [], "measured": true}'
+    index = '{"style": "a", "adapter_sha256": null, "asked": 1, "gates": {}, "not_kept": [], "headshots": [SHOT]}'
+    index = index.replace("SHOT", shot)
+    (tmp_path / "headshots.json").write_text(index % "a.png")
+    assert read_index(tmp_path / "headshots.json").headshots[0].file == "a.png"
+    for text in ("[]", "{", '{"style": "office"}', index % "../../somebody/a.png"):
         (tmp_path / "headshots.json").write_text(text)
         with pytest.raises(LikenessError, match="no index or record"):
             read_index(tmp_path / "headshots.json")

@@ -207,3 +207,7 @@ def test_who_is_forgotten_is_gone_and_where_they_are_still_named_is_said(
     assert run(monkeypatch, "person", "forget", str(ana)) == 1 and ana.is_dir()
     assert run(monkeypatch, "person", "forget", str(ana), "--yes") == 0 and not ana.exists()
     assert "labels.json: remove it" in " ".join(capsys.readouterr().out.split())
+    run(monkeypatch, "person", "create", str(ana), "--who", "Ana", "--basis", "self", "--photos", str(photos))
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(PermissionError("mine")))
+    assert run(monkeypatch, "person", "forget", str(ana), "--yes") == 0 and not ana.exists()
+    assert "could not be read" in " ".join(capsys.readouterr().out.split())

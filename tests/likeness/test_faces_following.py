@@ -91,6 +91,8 @@ def test_framing_and_black_and_white(studio: tuple[Pixels, dict[str, str]]) -> N
     found = check(grey, "a black and white headshot of sks person", **asked)
     assert found["colour"].agrees and "background colour" not in found
     assert not check(rgb, "a black and white headshot of sks person")["colour"].agrees
+    striped = "a black and white striped shirt"
+    assert check(rgb, f"a headshot of sks person, {striped}", **{**asked, "outfit": striped})["colour"].agrees
 
 
 def test_a_turned_head_is_told_from_one_that_faces_the_camera() -> None:

@@ -65,6 +65,8 @@ def test_bad_names(tmp_path: Path, name: str) -> None:
 
 
 def test_an_absent_person(tmp_path: Path) -> None:
+    with pytest.raises(LikenessError, match="no such home"):
+        Person.open(Path("~nobody-of-that-name/ana"))
     with pytest.raises(LikenessError, match="no such person"):
         Person.open(tmp_path / "ana")
 

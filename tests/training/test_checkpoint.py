@@ -72,6 +72,7 @@ def test_half_written_folders_are_not_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["trained.safetensors", "optimizer.pt", "state.json"])
 def test_a_damaged_file_is_one_line(tmp_path: Path, name: str) -> None:
     path = checkpoint.save(tmp_path, moment(5), keep=2)
-    files.write_bytes(path / name, b"\x00 nonsense")
-    with pytest.raises(LikenessError, match="damaged"):
-        checkpoint.load(path)
+    for damage in (b"\x00 nonsense", b"{}"):
+        files.write_bytes(path / name, damage)
+        with pytest.raises(LikenessError, match="damaged"):
+            checkpoint.load(path)
