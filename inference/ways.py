@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,9 +14,17 @@ from likeness.statistics import mean_interval
 
 ALONE = "the adapter alone"
 
+_SAMPLING = {
+    "steps": "steps",
+    "guidance_scale": "guidance",
+    "guidance_rescale": "rescale",
+    "eta": "eta",
+    "scheduler": "scheduler",
+}
 
-def way_of(record: Mapping[str, Any]) -> str:
-    """In words, what a headshot's record says it was drawn with beside its adapter."""
+
+def way_of(record: Mapping[str, Any], varied: Collection[str] = ()) -> str:
+    """In words, what a headshot's record says it was drawn with beside its adapter. varied: settings of the sampling to be told too."""
     photos, variant, weight = (record.get(name) for name in ("references_sha256", "variant", "adapter_weight"))
     sampling = record.get("sampling") or {}
     words = ["guided from the base"] if sampling.get("guidance_from") == "base" else []
@@ -28,7 +36,8 @@ def way_of(record: Mapping[str, Any]) -> str:
         words.append(f"variant {variant['lora'] if variant['kind'] == 'lora' else record.get('base')}")
     if weight is not None and weight != 1:
         words.append(f"strength {weight:g}")
-    return ", ".join(words) or ALONE
+    told = [f"{label} {sampling[name]}" for name, label in _SAMPLING.items() if name in varied and name in sampling]
+    return ", ".join([*(words or [ALONE]), *told])
 
 
 def compare(shots: Sequence[Shot], examined: Sequence[Examined], seed: int) -> list[dict[str, Any]]:
@@ -37,13 +46,15 @@ def compare(shots: Sequence[Shot], examined: Sequence[Examined], seed: int) -> l
     likeness: mean and 95% interval over pictures.  against_first: by how much pictures are liker than those of the first way
     of the same prompt and seed, over so many pairs; None without a pair.  seed: of the bootstrap.
     """
+    sampled = [shot.record.get("sampling") or {} for shot in shots]
+    varied = [name for name in _SAMPLING if len({one.get(name) for one in sampled}) > 1]
     ways: dict[str, list[int]] = {}
     for place, shot in enumerate(shots):
-        ways.setdefault(way_of(shot.record), []).append(place)
+        ways.setdefault(way_of(shot.record, varied), []).append(place)
     if len(ways) < 2:
         return []
     likeness = [item.findings.likeness if item.findings else 0.0 for item in examined]
-    first, *others = sorted(ways, key=lambda way: (way != ALONE, way))
+    first, *others = sorted(ways, key=lambda way: (not way.startswith(ALONE), way))
     of_first = {_drawn(shots[place]): likeness[place] for place in ways[first]}
     rows = []
     for way in (first, *others):

@@ -69,5 +69,12 @@ def test_a_picture_without_a_face_is_like_nobody_and_other_seeds_make_no_pair() 
     assert second["against_first"] is None and second["copying"] is None
 
 
+def test_settings_of_the_sampling_are_ways_where_they_differ() -> None:
+    scales = [ALONE | {"sampling": {"guidance_scale": scale, "steps": 25}} for scale in (2.0, 3.0)]
+    found = ways.compare([shot(1, record) for record in scales], [seen(0.8), seen(0.7)], 0)
+    assert [one["way"] for one in found] == ["the adapter alone, guidance 2.0", "the adapter alone, guidance 3.0"]
+    assert found[1]["against_first"]["mean"] == pytest.approx(-0.1)
+
+
 def test_one_way_needs_no_comparison() -> None:
     assert ways.compare([shot(n, TWO) for n in range(3)], [seen(0.5)] * 3, 0) == [] and _ways({"ways": []}) == ""
