@@ -22,7 +22,7 @@ GATE_HELP = (
     "texture, marks, hair, copying, setting, likeness."
 )
 FROM_HELP = "What guidance leads away from: the negative words (words), or the base without the adapter (base)."
-SCHEDULER_HELP = "base, ddim, euler, dpm++, unipc or euler-trailing."
+SCHEDULER_HELP = "base, ddim, euler, dpm++, unipc, euler-trailing or lcm."
 QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8."
 FACE_HELP = "Draw the face again, closer, from this share of the noise: 0 (not at all) to below 1."
 RECOGNISER_HELP = "What measures likeness: dlib, world (drawn people only), or a manifest (*.yaml)."

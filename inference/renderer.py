@@ -1,7 +1,7 @@
 """The renderer: one base and one adapter, loaded once; pictures that depend on their own seed and prompt alone.
 
-Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in, and where the recipe puts
-noise back (`eta`) torch's own generator, at the same seed, is where it comes from. Around that
+Every picture starts from `likeness.randomness.normal` keyed by its seed, whatever the batch it is drawn in, and where noise is put
+back (`eta`, and the scheduler "lcm") torch's own generator, at the same seed, is where it comes from. Around that
 is the stock diffusers pipeline, so that anybody can draw the same picture without us; `docs/rendering.md` shows how.
 """
 
@@ -41,9 +41,15 @@ SCHEDULERS = {
     "dpm++": "DPMSolverMultistepScheduler",
     "unipc": "UniPCMultistepScheduler",
     "euler-trailing": "EulerDiscreteScheduler",
+    "lcm": "LCMScheduler",
 }
-_OPTIONS = {"euler-trailing": {"timestep_spacing": "trailing"}}
-"""Few steps have to begin at pure noise: what is distilled to them was taught so."""
+
+
+def _options(name: str, steps: int) -> dict[str, Any]:
+    """Few steps have to begin at pure noise and lie evenly below it (999, 749, 499, 249): what is distilled to them was taught so."""
+    return {"euler-trailing": {"timestep_spacing": "trailing"}, "lcm": {"original_inference_steps": steps}}.get(
+        name, {}
+    )
 
 
 class Sampling(Settings):
@@ -53,8 +59,8 @@ class Sampling(Settings):
     guidance_scale: float | None = Field(None, ge=1)
     guidance_rescale: float | None = Field(None, ge=0, le=1)
     guidance_from: Literal["words", "base"] | None = None
-    scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing"] | None = None
-    """Only deterministic ones, but for what `eta` adds: the seed is all the chance there is."""
+    scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing", "lcm"] | None = None
+    """Those that put noise back take it from the picture's seed, which is all the chance there is."""
     eta: float | None = Field(None, ge=0, lt=1)
     face_strength: float | None = Field(None, ge=0, lt=1)
     width: int | None = Field(None, ge=8)
@@ -176,7 +182,7 @@ class Renderer:
             raise LikenessError(what, "Set guidance_from to words", self.base)
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
-        self._set_scheduler(recipe.scheduler)
+        self._set_scheduler(recipe.scheduler, recipe.steps)
         if recipe.face_strength:
             _ = self._face_pass  # refused before anything is drawn
         count = max(1, batch) if self.family.draws_batches else 1
@@ -204,7 +210,7 @@ class Renderer:
     def _face_pass(self) -> FacePass:
         return FacePass(self.family)
 
-    def _set_scheduler(self, name: str) -> None:
+    def _set_scheduler(self, name: str, steps: int) -> None:
         import diffusers
 
         if name == "base":
@@ -215,10 +221,8 @@ class Renderer:
             )
             raise LikenessError(what, "Leave scheduler at base", self.base)
         elif name in SCHEDULERS:
-            options = _OPTIONS.get(name, {})
-            self.pipe.scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(
-                self._own_scheduler.config, **options
-            )
+            scheduler = getattr(diffusers, SCHEDULERS[name])
+            self.pipe.scheduler = scheduler.from_config(self._own_scheduler.config, **_options(name, steps))
         else:
             raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
 

@@ -186,16 +186,19 @@ class Family(ABC):
         }
 
     def stirring(self, scheduler: Any, recipe: Recipe, seeds: Sequence[int]) -> dict[str, Any]:
-        """What else the scheduler takes at every step where the recipe puts noise back: eta, and a generator of each row.
+        """What else the scheduler takes where noise is put back at every step: a generator of each row, and DDIM's eta.
 
-        seeds: one a row. Raises LikenessError for a scheduler that puts none back.
+        seeds: one a row. Raises LikenessError for an eta and a scheduler that knows none.
         """
+        from diffusers import LCMScheduler
+
+        generators: dict[str, Any] = {"generator": [randomness.generator(seed) for seed in seeds]}
         if not recipe.eta:
-            return {}
+            return generators if isinstance(scheduler, LCMScheduler) else {}
         if "eta" not in inspect.signature(scheduler.step).parameters:
-            what = f"{type(scheduler).__name__} puts no noise back, which is what eta asks for"
+            what = f"{type(scheduler).__name__} knows no eta"
             raise LikenessError(what, "Leave out eta, or set scheduler to ddim", self.base)
-        return {"eta": recipe.eta, "generator": [randomness.generator(seed) for seed in seeds]}
+        return {"eta": recipe.eta} | generators
 
     @classmethod
     def reference_arguments(cls, photos: Sequence[Image.Image]) -> dict[str, Any]:

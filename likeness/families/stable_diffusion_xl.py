@@ -34,7 +34,10 @@ class StableDiffusionXL(StableDiffusion):
             steps=4,
             guidance_scale=1.0,
             scheduler="euler-trailing",
-        )
+        ),
+        "dmd2": Variant(
+            lora="tianweiy/DMD2/dmd2_sdxl_4step_lora_fp16.safetensors", steps=4, guidance_scale=1.0, scheduler="lcm"
+        ),
     }
 
     @property

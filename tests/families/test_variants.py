@@ -10,7 +10,7 @@ import huggingface_hub
 import numpy as np
 import numpy.typing as npt
 import pytest
-from diffusers import DiffusionPipeline, EulerDiscreteScheduler
+from diffusers import DiffusionPipeline, EulerDiscreteScheduler, LCMScheduler
 
 from inference.renderer import Renderer, RenderJob, Sampling
 from likeness import adapter, randomness
@@ -94,6 +94,26 @@ def test_a_lora_alone_and_one_of_another_base(bases: Callable[[str], Path], tmp_
     assert np.abs(ours(Renderer(str(bases("sdxl")), None, "cpu", variant=variant)) - expected).max() <= 1.5 / 255
     with pytest.raises(LikenessError, match="would ignore|does not fit"):
         Renderer(str(bases("sd15")), None, "cpu", variant=variant)
+
+
+def test_a_relative_that_is_drawn_with_new_noise_at_every_step(bases: Callable[[str], Path], tmp_path: Path) -> None:
+    """As DMD2 is: at the timesteps of its authors' example, the noise being the picture's own in any batch."""
+    known = family_named("sdxl").variants["dmd2"]
+    file = stacked_lora(bases("sdxl"), tmp_path / "lora")
+    renderer = Renderer(str(bases("sdxl")), None, "cpu", variant=known.model_copy(update={"lora": str(file)}))
+    first = ours(renderer)
+    assert renderer.pipe.scheduler.timesteps.tolist() == [999, 749, 499, 249]
+    stock = DiffusionPipeline.from_pretrained(bases("sdxl"))
+    stock.load_lora_weights(file)
+    stock.scheduler = LCMScheduler.from_config(stock.scheduler.config)
+    words: dict[str, Any] = {"timesteps": [999, 749, 499, 249], "guidance_scale": 1.0}
+    expected = theirs(stock, "sdxl", generator=randomness.generator(SEED), **words)
+    assert np.abs(first - expected).max() <= 1.5 / 255
+    other = theirs(stock, "sdxl", generator=randomness.generator(SEED + 1), **words)
+    assert np.abs(other - expected).max() > 0.02
+    jobs = [RenderJob(PROMPT, "", seed) for seed in (SEED + 1, SEED)]
+    second = renderer.render(jobs, Sampling(width=SIDE, height=SIDE))[1]
+    assert np.abs(np.asarray(second, np.float32) / np.float32(255) - first).max() <= 1.5 / 255
 
 
 def test_the_licence_of_a_lora_counts_too(
