@@ -47,9 +47,11 @@ SCHEDULERS = {
 
 def _options(name: str, steps: int) -> dict[str, Any]:
     """Few steps have to begin at pure noise and lie evenly below it (999, 749, 499, 249): what is distilled to them was taught so."""
-    return {"euler-trailing": {"timestep_spacing": "trailing"}, "lcm": {"original_inference_steps": steps}}.get(
-        name, {}
-    )
+    options: dict[str, dict[str, Any]] = {
+        "euler-trailing": {"timestep_spacing": "trailing"},
+        "lcm": {"original_inference_steps": steps},
+    }
+    return options.get(name, {})
 
 
 class Sampling(Settings):
