@@ -104,14 +104,14 @@ class Family(ABC):
         return self._encoder("vae")
 
     @property
-    @abstractmethod
     def text_encoders(self) -> dict[str, nn.Module]:
         """Text encoders by their folder name in the base; empty once freed."""
+        return self._named("text_encoder")
 
     @property
-    @abstractmethod
     def tokenizers(self) -> dict[str, Any]:
         """Tokenizers by their folder name in the base."""
+        return self._named("tokenizer")
 
     @property
     @abstractmethod
@@ -265,6 +265,11 @@ class Family(ABC):
         """Raises LikenessError for a picture whose sides, in px, are no multiples of `step`."""
         if height % step or width % step:
             raise LikenessError(f"{width} x {height} px is not a size of this base", f"Use multiples of {step} px")
+
+    def _named(self, beginning: str) -> dict[str, Any]:
+        """The parts that are there whose folder's name begins so, in the order of the names."""
+        parts = self.parts
+        return {name: parts[name] for name in sorted(parts) if name.startswith(beginning) and parts[name] is not None}
 
     def _encoder(self, name: str) -> nn.Module:
         module = self.parts.get(name)
