@@ -26,9 +26,8 @@ from likeness.faces.drift import LIMIT, MEASURES, Drift
 from likeness.faces.embed import REPORTING
 from likeness.faces.examiner import Examiner, Findings
 from likeness.faces.following import Followed
-from likeness.faces.panel import Panel
+from likeness.faces.panel import Panel, cohort_vectors
 from likeness.person import Person
-from likeness.resources import cohort
 from likeness.settings import Settings
 from likeness.statistics import Threshold, hits_interval, mean_interval, threshold
 
@@ -74,7 +73,8 @@ def certify(
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
     renders = [index for _, index in load_renders(person, adapter)]
     examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser, selfies.chose)
-    panel = Panel(examiner.reference, cohort(settings.photos_of_others, but=person.name), examiner.finder, recogniser)
+    others = cohort_vectors(settings.photos_of_others, examiner.finder, recogniser, but=person.name)
+    panel = Panel(examiner.reference, others.values(), examiner.finder, recogniser)
     impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
     accepts = threshold(impostors, settings.false_accepts)
     examined, followed = [], []

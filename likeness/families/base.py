@@ -227,9 +227,9 @@ class Family(ABC):
             self.pipeline().save_pretrained(folder, safe_serialization=True)
 
     @classmethod
-    def hash(cls, base: str, revision: str | None = None) -> str:
+    def hash(cls, base: str) -> str:
         """sha256 (hex) of the denoiser's weights on disk: what an adapter was trained on."""
-        return source.weights_hash(source.locate(base, revision) / cls.denoiser_folder)
+        return source.weights_hash(source.locate(base) / cls.denoiser_folder)
 
     def sha256(self) -> str:
         """`hash` of the base that is loaded here."""
