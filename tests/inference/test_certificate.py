@@ -20,6 +20,7 @@ from inference import certificate
 from inference.charts import bars, strips
 from inference.index import read_record
 from inference.material import load_selfies, load_shots
+from likeness import resources
 from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
 from likeness.errors import LikenessError
@@ -57,7 +58,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     pictures["empty"] = np.full((256, 256, 3), 120, np.uint8)
     draw(person, pictures, thrown_away=4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certificate, "cohort", few_others)
+        patch.setattr(resources, "cohort", few_others)
         patch.setattr(socket.socket, "connect", _no_network)
         result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
     assert result.exit_code == 0, result.output
