@@ -16,6 +16,8 @@ from likeness.errors import LikenessError
 from likeness.quiet import quiet
 
 _WEIGHT = 2.5
+_PREFIX = "A photo depicts "
+"""Before every prompt, as the paper has it."""
 _MEAN, _SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the colours that CLIP was trained on (Radford et al. 2021, the published preprocessing)."""
 
@@ -39,7 +41,7 @@ class ClipScore:
     def score(self, image: Image.Image, prompt: str) -> float:
         """CLIPScore of an RGB picture and a prompt, in [0, 2.5]; what is beyond the text that CLIP reads is cut off."""
         length = self._model.config.text_config.max_position_embeddings
-        tokens = self._tokenizer([prompt], return_tensors="pt", truncation=True, max_length=length)
+        tokens = self._tokenizer([_PREFIX + prompt], return_tensors="pt", truncation=True, max_length=length)
         output = self._model(pixel_values=self._pixels(image), **tokens)
         # The model gives both embeddings at unit length.
         return _WEIGHT * max(0.0, float((output.image_embeds * output.text_embeds).sum()))
