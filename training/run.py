@@ -156,7 +156,8 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
             resume.open_folder(config, folder, start, loop.done)
             if parts.selector is not None:
                 parts.selector.open(folder, loop.done)
-            for note in filter(None, (parts.portraits.note, parts.selector_note)):
+            steps_note = "" if saved is None else resume.on_other_steps(config, saved.state)
+            for note in filter(None, (steps_note, parts.portraits.note, parts.selector_note)):
                 accelerator.print(f"note: {note}")
         accelerator.wait_for_everyone()
         tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
