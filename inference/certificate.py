@@ -14,10 +14,9 @@ from pydantic import Field
 from inference import prompt_following, ways
 from inference.bleed import bleed
 from inference.certificate_page import page
-from inference.examination import Examined, candidate_yield, examine_shot, passing
+from inference.examination import Examined, candidate_yield, examine, passing
 from inference.gates import FALSE_ACCEPTS
 from inference.material import Selfies, Shot, check_reporter, load_renders, load_selfies, load_shots
-from inference.prompt_following import follow
 from likeness import __version__, files
 from likeness.adapter_file import read_info, weights_sha256
 from likeness.faces import FaceEmbedder, FaceFinder, embedder
@@ -79,8 +78,8 @@ def certify(
     accepts = threshold(impostors, settings.false_accepts)
     examined, followed = [], []
     for shot in shots:
-        examined.append(examine_shot(shot, examiner, accepts.value))
-        followed.append(follow(shot, examiner.finder))
+        examined.append(examine(shot.pixels(), examiner, accepts.value))
+        followed.append(prompt_following.follow(shot, examiner.finder))
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
     report |= _measured(examined, [shot.noise for shot in shots], examiner, panel, accepts, settings.seed)
