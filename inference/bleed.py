@@ -29,7 +29,6 @@ def bleed(
     examiner: Examiner,
     count: int,
     seed: int,
-    base: str | None = None,
     sampling: Sampling | None = None,
     accept_license: bool = False,
 ) -> list[dict[str, Any]]:
@@ -44,12 +43,10 @@ def bleed(
         raise LikenessError("this adapter was made elsewhere: its class word is not known", path=adapter)
     prompts = (_ONE.format(info.class_word or "person"), _TWO)
     jobs = [RenderJob(prompt, "", seed + number) for prompt in prompts for number in range(count)]
-    asked = base or info.base
-    # The same commit both times, or what the publisher changed since would be counted as the adapter's.
-    revision = info.revision if asked == info.base else None
 
     def drawn(with_adapter: Path | None) -> list[Image.Image]:
-        renderer = Renderer(asked, with_adapter, accept_license=accept_license, revision=revision)
+        # The same commit both times, or what the publisher changed since would be counted as the adapter's.
+        renderer = Renderer(info.base, with_adapter, accept_license=accept_license, revision=info.revision or None)
         return renderer.render(jobs, sampling)
 
     # One after the other: two large bases may not fit side by side.

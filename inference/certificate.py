@@ -14,10 +14,9 @@ from pydantic import Field
 from inference import prompt_following, ways
 from inference.bleed import bleed
 from inference.certificate_page import page
-from inference.examination import Examined, candidate_yield, examine_shot, passing
+from inference.examination import Examined, candidate_yield, examine, passing
 from inference.gates import FALSE_ACCEPTS
 from inference.material import Selfies, Shot, check_reporter, load_renders, load_selfies, load_shots
-from inference.prompt_following import follow
 from likeness import __version__, files
 from likeness.adapter_file import read_info, weights_sha256
 from likeness.faces import FaceEmbedder, FaceFinder, embedder
@@ -26,9 +25,8 @@ from likeness.faces.drift import LIMIT, MEASURES, Drift
 from likeness.faces.embed import REPORTING
 from likeness.faces.examiner import Examiner, Findings
 from likeness.faces.following import Followed
-from likeness.faces.panel import Panel
+from likeness.faces.panel import Panel, cohort_vectors
 from likeness.person import Person
-from likeness.resources import cohort
 from likeness.settings import Settings
 from likeness.statistics import Threshold, hits_interval, mean_interval, threshold
 
@@ -74,13 +72,14 @@ def certify(
     shots, selfies = load_shots(person, adapter), load_selfies(person, adapter)
     renders = [index for _, index in load_renders(person, adapter)]
     examiner = Examiner(selfies.photos, selfies.held_out, FaceFinder(), recogniser, selfies.chose)
-    panel = Panel(examiner.reference, cohort(settings.photos_of_others, but=person.name), examiner.finder, recogniser)
+    others = cohort_vectors(settings.photos_of_others, examiner.finder, recogniser, but=person.name)
+    panel = Panel(examiner.reference, others.values(), examiner.finder, recogniser)
     impostors = [examiner.reference.raw(vector) for other in panel.others for vector in other]
     accepts = threshold(impostors, settings.false_accepts)
     examined, followed = [], []
     for shot in shots:
-        examined.append(examine_shot(shot, examiner, accepts.value))
-        followed.append(follow(shot, examiner.finder))
+        examined.append(examine(shot.pixels(), examiner, accepts.value))
+        followed.append(prompt_following.follow(shot, examiner.finder))
         progress(len(examined), len(shots))
     report = _about(person, adapter, settings, recogniser, examiner, selfies)
     report |= _measured(examined, [shot.noise for shot in shots], examiner, panel, accepts, settings.seed)

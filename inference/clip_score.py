@@ -16,6 +16,8 @@ from likeness.errors import LikenessError
 from likeness.quiet import quiet
 
 _WEIGHT = 2.5
+_PREFIX = "A photo depicts "
+"""Before every prompt, as the paper has it."""
 _MEAN, _SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the colours that CLIP was trained on (Radford et al. 2021, the published preprocessing)."""
 
@@ -23,25 +25,24 @@ _MEAN, _SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0
 class ClipScore:
     """A CLIP model, loaded once."""
 
-    def __init__(self, spec: str, device: str = "cpu") -> None:
-        """`spec`: a folder or Hub id that `transformers.CLIPModel` reads. Raises LikenessError when it is not one."""
+    def __init__(self, spec: str) -> None:
+        """On the CPU. `spec`: a folder or Hub id that `transformers.CLIPModel` reads. Raises LikenessError when it is not one."""
         from transformers import CLIPModel, CLIPTokenizer
 
         try:
             with quiet():
-                self._model: Any = CLIPModel.from_pretrained(spec).to(device).eval()  # type: ignore[arg-type]
+                self._model: Any = CLIPModel.from_pretrained(spec).eval()
                 self._tokenizer: Any = CLIPTokenizer.from_pretrained(spec)
         except (OSError, ValueError) as error:
             remedy = 'Give a folder or a Hub id such as "openai/clip-vit-base-patch32", downloaded before'
             raise LikenessError("no CLIP model can be loaded from here", remedy, spec) from error
-        self._device = device
 
     @torch.inference_mode()
     def score(self, image: Image.Image, prompt: str) -> float:
         """CLIPScore of an RGB picture and a prompt, in [0, 2.5]; what is beyond the text that CLIP reads is cut off."""
         length = self._model.config.text_config.max_position_embeddings
-        tokens = self._tokenizer([prompt], return_tensors="pt", truncation=True, max_length=length).to(self._device)
-        output = self._model(pixel_values=self._pixels(image).to(self._device), **tokens)
+        tokens = self._tokenizer([_PREFIX + prompt], return_tensors="pt", truncation=True, max_length=length)
+        output = self._model(pixel_values=self._pixels(image), **tokens)
         # The model gives both embeddings at unit length.
         return _WEIGHT * max(0.0, float((output.image_embeds * output.text_embeds).sum()))
 

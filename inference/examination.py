@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from inference.gates import failures, faults
 from inference.index import Index
-from inference.material import Shot
 from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.examiner import Examiner, Findings
 from likeness.gates import Failure
-from likeness.images import load_photo
 from likeness.statistics import hits_interval
 
 
@@ -41,11 +37,6 @@ def examine(rgb: Pixels, examiner: Examiner, accepted_above: float) -> Examined:
         return Examined(None, None, tuple(found))
     findings, vector = examiner.examine_face(rgb, faces[0])
     return Examined(findings, vector, (*found, *failures(findings, examiner.looks, accepted_above)))
-
-
-def examine_shot(shot: Shot, examiner: Examiner, accepted_above: float) -> Examined:
-    """The same of a headshot's file."""
-    return examine(np.asarray(load_photo(shot.path)), examiner, accepted_above)
 
 
 def passing(examined: Sequence[Examined], noises: Sequence[object]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ FALSE_ACCEPTS = 0.05
 """Share of other people's photographs that are recognised as the person."""
 MIN_SHARE_ON_PICTURE = 0.97
 MIN_FACE_SHARE = 0.15
+JUDGED = 1024
+"""Longer side in px that pictures are looked at with at most, unless they were drawn larger."""
 OTHER_FACE_SHARE = 0.3
 """A second face counts when it is at least this large beside the first: smaller ones are pictures on a wall."""
 

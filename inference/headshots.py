@@ -22,6 +22,7 @@ from pydantic import Field
 from inference import credentials, finish
 from inference.face_pass import CORNER
 from inference.finish import Format
+from inference.gates import JUDGED
 from inference.index import Candidate, Index
 from inference.origin import origin, words
 from inference.prompts import Prompt, compose
@@ -41,8 +42,6 @@ from likeness.sheets import tile
 _log = logging.getLogger(__name__)
 
 SHEET = "sheet.jpg"
-JUDGED = 1024
-"""Longer side in px that pictures are looked at with at most, unless they were drawn larger (`_judged`)."""
 NOT_PASSING = "-not-passing"
 """In the name of a picture that a gate rejected: nobody should take it for a good one, whatever they read."""
 
@@ -112,14 +111,15 @@ def render(
     """
     person.require_consent()
     style = find_style(request.style)
-    glasses = _glasses(renderer) if request.glasses is None else request.glasses
-    prompt = compose(style, request.choices, request.subject or _subject(renderer), glasses)
+    info = renderer.info
+    glasses = (info is not None and info.glasses) if request.glasses is None else request.glasses
+    prompt = compose(style, request.choices, request.subject or (info.subject if info else "a person"), glasses)
     gates = renderer.recipe.gates.over(request.gates)
-    _warn(request, renderer, prompt, made_elsewhere=adapter is not None and renderer.info is None)
+    _warn(request, renderer, prompt, made_elsewhere=adapter is not None and info is None)
     signer = _signer()
     folder = _new_run(person.headshots, style.name)
     writer = _Writer(person, folder, request, style, prompt, gates, origin(renderer, adapter, request.sampling), signer)
-    judge = judge or judge_of(person, request.recogniser, renderer.info.trained if renderer.info else None)
+    judge = judge or judge_of(person, request.recogniser, info.trained if info else None)
     done: list[Headshot] = []
     try:
         for image, seed in _candidates(renderer, request, prompt, done):
@@ -229,18 +229,10 @@ def _warn(request: RenderRequest, renderer: Renderer, prompt: Prompt, made_elsew
         )
 
 
-def _glasses(renderer: Renderer) -> bool:
-    return renderer.info is not None and renderer.info.glasses
-
-
 def _judged(drawn: int, written: int) -> int:
     """The longer side in px at which a picture is looked at: as it is written, but no smaller than drawn, where skin loses its
     texture, and no larger than JUDGED, where a look takes minutes and finds nothing more."""
     return max(drawn, min(written, JUDGED))
-
-
-def _subject(renderer: Renderer) -> str:
-    return renderer.info.subject if renderer.info else "a person"
 
 
 def _signer() -> credentials.Signer | None:

@@ -114,6 +114,7 @@ def read_record(path: Path) -> dict[str, Any]:
     record = _read_json(path)
     try:
         str(record["assessment"]["recogniser"])
+        max((0, *record.get("drawn_size", ())))
         return dict(record)
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(path) from error

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from inference.gates import JUDGED
 from inference.index import INDEX, Index, read_index, read_record
 from likeness.adapter_file import INFO_FILE, read_info, weights_sha256
 from likeness.errors import LikenessError
 from likeness.faces import FaceEmbedder
 from likeness.faces.arrays import Pixels
-from likeness.images import load_photo
+from likeness.images import enlarge, load_photo
 from likeness.person import Person
 
 
@@ -46,6 +47,12 @@ class Shot:
     def noise(self) -> object:
         """What it began with: pictures of one seed have one pose, whatever the style, and are not independent of each other."""
         return self.record.get("seed", self.path)
+
+    def pixels(self) -> Pixels:
+        """RGB (height, width, 3), as large as the gates look at it: of a larger file every look takes many times as long."""
+        picture = load_photo(self.path)
+        most = max((JUDGED, *self.record.get("drawn_size", ())))
+        return np.asarray(enlarge(picture, min(max(picture.size), most)))
 
 
 def load_selfies(person: Person, adapter: Path) -> Selfies:

@@ -20,7 +20,7 @@ def follow(shot: Shot, finder: FaceFinder) -> dict[str, Followed]:
     """What can be checked on one headshot, by what it is about; nothing without a face or a recorded prompt."""
     if "prompt" not in shot.record:
         return {}
-    rgb = np.asarray(load_photo(shot.path))
+    rgb = shot.pixels()
     faces, slots = finder.find(rgb), shot.record.get("slots", {})
     return following(rgb, faces[0], finder.person_mask(rgb), shot.record["prompt"], slots) if faces else {}
 

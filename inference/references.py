@@ -12,22 +12,21 @@ from likeness import files
 from likeness.errors import LikenessError
 from likeness.faces import Face, FaceFinder
 from likeness.faces.arrays import Pixels
+from likeness.faces.framing import corner
 from likeness.faces.quality import sharpness
 from likeness.person import Person
 
 _HEAD_AND_SHOULDERS = 2.6
 """Width of what is shown of a selfie, in faces: the pipeline scales pictures to a megapixel, and rooms would take most of it."""
-_MIDDLE = 0.42
-"""Where on its height, from the top, the middle of the face lies."""
 
 
-def choose(person: Person, adapter: Path, count: int, finder: FaceFinder | None = None) -> list[ReferencePhoto]:
+def choose(person: Person, adapter: Path, count: int) -> list[ReferencePhoto]:
     """The sharpest faces first, of the selfies that the adapter was trained on; never one that was held out of it.
 
     Fewer than `count` where there are fewer with a face. Raises LikenessError when it is not known what was trained on, and
     when no selfie is left.
     """
-    selfies, finder = load_selfies(person, adapter), finder or FaceFinder()
+    selfies, finder = load_selfies(person, adapter), FaceFinder()
     found: list[tuple[float, str, Pixels, Face]] = []
     for name, rgb in selfies.photos:
         faces = finder.find(rgb) if name in selfies.trained else []
@@ -43,7 +42,5 @@ def _shown(rgb: Pixels, face: Face) -> Image.Image:
     """Head and shoulders of a selfie, square and moved to lie within it."""
     height, width = rgb.shape[:2]
     side = round(min(_HEAD_AND_SHOULDERS * face.size, width, height))
-    x, y = face.centre
-    left = min(max(round(x - side / 2), 0), width - side)
-    top = min(max(round(y - side * _MIDDLE), 0), height - side)
+    left, top = map(round, corner("shoulders", face, side, side, width, height))
     return Image.fromarray(rgb).crop((left, top, left + side, top + side))

@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from inference.examination import Examined, examine
@@ -25,7 +24,7 @@ from likeness.errors import LikenessError
 from likeness.faces import SELECTING, FaceFinder, embedder
 from likeness.faces.arrays import Floats
 from likeness.faces.examiner import Examiner
-from likeness.faces.panel import cohort_vectors
+from likeness.faces.panel import Panel, cohort_vectors
 from likeness.faces.scorer import looked_at
 from likeness.person import Person
 from likeness.settings import Settings
@@ -82,10 +81,8 @@ class Scorecard:
         accepted_above = recognised_above(examiner.reference, itertools.chain(*others))
         # Whoever trained on the base a moment ago has accepted its licence.
         pictures = Renderer(info.base, adapter, accept_license=True).stream(jobs, self.settings.sampling)
-        found = []
-        for picture in pictures:
-            found.append(examine(looked_at(picture), examiner, accepted_above))
-        return _means(found, examiner, others)
+        found = [examine(looked_at(picture), examiner, accepted_above) for picture in pictures]
+        return _means(found, Panel(examiner.reference, others, self._finder, self._embedder))
 
     def _examiner(self, person: Person, adapter: Path, judging: frozenset[str], held_out: frozenset[str]) -> Examiner:
         key = (person.name, judging, held_out)
@@ -103,17 +100,13 @@ class Scorecard:
         return [vectors for name, vectors in self._others.items() if name != but and vectors]
 
 
-def _means(found: list[Examined], examiner: Examiner, others: list[list[Floats]]) -> dict[str, float]:
-    seen = [(item.findings, item.vector) for item in found if item.findings is not None and item.vector is not None]
+def _means(found: list[Examined], panel: Panel) -> dict[str, float]:
     total = len(found)
-    nearest = [
-        examiner.reference.raw(vector) > max(float(np.mean(np.stack(other) @ vector)) for other in others)
-        for _, vector in seen
-    ]
+    score = panel.score_vectors([item.vector for item in found if item.vector is not None], total)
     return {
-        "likeness": sum(findings.likeness for findings, _ in seen) / total,
-        "copying": sum(findings.copied for findings, _ in seen) / total,
-        "faces": len(seen) / total,
-        "rank_1": sum(nearest) / total,
+        "likeness": score.likeness,
+        "copying": sum(item.findings is not None and item.findings.copied for item in found) / total,
+        "faces": score.faces,
+        "rank_1": score.rank_1,
         "yield": sum(not STRICT.rejecting(item.failures) for item in found) / total,
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.examination import Examined, examine_shot
+from inference.examination import Examined, examine
 from inference.gates import recognised_above
 from inference.index import Index
 from inference.material import check_reporter, load_renders, load_selfies, load_shots
@@ -68,7 +68,7 @@ def measure(
     examiner = Examiner(selfies.photos, selfies.held_out, finder, recogniser, selfies.chose)
     others = [vector for name, vectors in cohort.items() if name != person.name for vector in vectors]
     accepted_above = recognised_above(examiner.reference, others)
-    examined = [examine_shot(shot, examiner, accepted_above) for shot in shots]
+    examined = [examine(shot.pixels(), examiner, accepted_above) for shot in shots]
     pictures = [np.asarray(load_photo(path)) for path in portraits]
     genuine = [face for rgb in pictures if (face := examiner.examine(rgb)) is not None]
     rejected = [(shot.path, _why(item.failures)) for shot, item in zip(shots, examined, strict=True)]

@@ -16,9 +16,7 @@ import likeness.commands
 import training.commands
 from likeness import __version__
 from likeness.errors import LikenessError
-
-EXIT_KILLED = 130
-"""As shells have it of what Ctrl-C ended."""
+from training.signals import EXIT_INTERRUPTED, EXIT_KILLED, Interrupted
 
 # Typer builds the command tree when called, so every heavy import waits inside the command that needs it.
 app = typer.Typer(
@@ -117,7 +115,6 @@ def demo(
     """Take a bundled person, who does not exist, through everything: selfies, training, headshots, and how like they are."""
     from rich.console import Console
 
-    from likeness.demo import EXIT_INTERRUPTED, Interrupted
     from likeness.demo import demo as run
 
     try:

@@ -59,7 +59,7 @@ def tune(
         scores=tuning.ScorecardSettings(count=count),
         judges="choosing",
         out=out,
-        settings=tuning.SweepSettings(seeds=seeds),
+        seeds=seeds,
     )
     try:
         chosen = tuning.tune(wanted, Console())

@@ -27,7 +27,7 @@ from likeness.adapter import AdapterInfo, read_info
 from likeness.cohort import cohort_person
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder, Reference, embedder
-from likeness.faces.panel import Panel, Score
+from likeness.faces.panel import Panel, Score, cohort_vectors
 from likeness.files import read_json, write_image, write_json
 from likeness.images import enlarge
 from likeness.person import Person
@@ -37,9 +37,6 @@ from training.intake import check
 from training.intake_report import contact_sheet, print_report
 from training.metrics import peak_memory
 from training.run import train
-from training.signals import EXIT_INTERRUPTED, Interrupted
-
-__all__ = ["EXIT_INTERRUPTED", "PERSON", "STYLES", "Interrupted", "demo"]
 
 PERSON = "p900000"
 STYLES = ("corporate", "warm-studio", "black-and-white", "outdoor", "office", "academic", "creative", "medical")
@@ -151,9 +148,9 @@ def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel
     photos = person.selfie_files()
     whole = Reference.of(photos, finder, recogniser)
     reference = whole.subset([row for row, path in enumerate(photos) if path.name in held_out])
-    others = resources.cohort(SELFIES_OF_OTHERS, but=person.name)
-    with console.status(f"Looking at {len(others)} other people"):
-        return Panel(reference, others, finder, recogniser)
+    with console.status("Looking at the other people of the cohort"):
+        others = cohort_vectors(SELFIES_OF_OTHERS, finder, recogniser, but=person.name)
+    return Panel(reference, others.values(), finder, recogniser)
 
 
 def _print_scores(scores: dict[str, Score], people: int, console: Console) -> None:

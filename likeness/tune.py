@@ -25,7 +25,7 @@ from training.config import TrainConfig, usual_recipe
 from training.prepare import load_portraits
 from training.selection import split_held_out
 from training.signals import EXIT_INTERRUPTED, Interrupted
-from training.sweep import Cell, Sweep, SweepSettings, cells, known, recipe, run
+from training.sweep import Cell, Sweep, cells, known, recipe, run
 from training.sweep_table import Row, choose, markdown, tabulate
 from training.tracking import TrackingSettings
 
@@ -35,7 +35,6 @@ __all__ = [
     "Interrupted",
     "ScorecardSettings",
     "Sweep",
-    "SweepSettings",
     "base_values",
     "cohort_sample",
     "compare",
@@ -56,14 +55,15 @@ class Comparison:
     judges: Judges
     """Which of the held-out photographs likeness is to."""
     out: Path
-    settings: SweepSettings
+    seeds: int = 1
+    """Trainings of each variant and person."""
 
     def cells(self) -> list[Cell]:
         """Raises LikenessError for a setting that there is not, before anything is trained."""
         # Not the styles' names alone: somebody may rewrite one.
         styles = [find_style(name).model_dump_json() for name in self.scores.styles]
         measured = " ".join([self.scores.model_dump_json(), self.judges, *styles])
-        return cells(self.sweep, self.base, self.people, self.settings.seeds, measured)
+        return cells(self.sweep, self.base, self.people, self.seeds, measured)
 
 
 def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row], list[Cell]]:
@@ -79,7 +79,7 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
         return card.measure(person, adapter, _judging(person, adapter, config, wanted.judges))
 
     rows: list[Row] = []
-    for number, (cell, result) in enumerate(run(todo, wanted.out, measure, wanted.settings), 1):
+    for number, (cell, result) in enumerate(run(todo, wanted.out, measure), 1):
         found = f"failed: {result.failed}" if result.failed else f"likeness {result.values['likeness']:.2f}"
         console.print(
             f"{number} of {len(todo)}: {cell.person.name}, {result.variant}: {found}, {result.seconds:.0f} s",

@@ -22,7 +22,6 @@ from likeness.tune import (
     Interrupted,
     ScorecardSettings,
     Sweep,
-    SweepSettings,
     base_values,
     cohort_sample,
     compare,
@@ -52,7 +51,7 @@ def main(arguments: list[str]) -> int:
             scores=ScorecardSettings(count=options.count, recogniser=options.recogniser),
             judges="reporting",
             out=options.out,
-            settings=SweepSettings(seeds=options.seeds),
+            seeds=options.seeds,
         )
         compare(wanted, "ablations", Console())
     except LikenessError as error:

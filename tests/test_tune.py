@@ -158,7 +158,7 @@ def test_a_style_that_is_rewritten_is_another_measurement(tmp_path: Path) -> Non
         scores = tune.ScorecardSettings(styles=[str(style)])
         values = tune.base_values(None, [f"base={base}", *QUICK])
         one = Sweep.parse({"variants": [{"name": "as it is"}]})
-        wanted = tune.Comparison(one, values, [person], scores, "choosing", tmp_path, tune.SweepSettings())
+        wanted = tune.Comparison(one, values, [person], scores, "choosing", tmp_path)
         return {cell.key for cell in wanted.cells()}
 
     first = keys()

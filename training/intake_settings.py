@@ -6,6 +6,7 @@
 
 from pydantic import Field
 
+from likeness.faces.quality import GLASSES_RIM
 from likeness.settings import Settings
 
 
@@ -45,8 +46,8 @@ class IntakeSettings(Settings):
     blank_eye_contrast: float = Field(default=0.2, ge=0)
     """... or hardly any contrast (mirror lenses, closed eyes, a hand). Measured: 0 of 576 wrongly, one of 192 portraits; painted lenses found in 100%
     when they let 10% of the light through, 96% at 15%, 88% at 20%."""
-    glasses_rim: float = Field(default=0.15, ge=0)
-    """Measured: without glasses 0.123 at most; of glasses, 11 of 36 wire rims are not seen and all of 180 others are."""
+    glasses_rim: float = Field(default=GLASSES_RIM, ge=0)
+    """From which glasses are worn (`likeness/faces/quality.py`)."""
     pose_variety_degrees: float = Field(default=9.0, ge=0)
     light_variety_stops: float = Field(default=0.5, ge=0)
     """A set that varies by less in every respect gets a warning. Measured: 1 in 100 random sets of five selfies of a person."""

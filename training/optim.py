@@ -17,7 +17,7 @@ GroupName = Literal["denoiser", "text", "tokens"]
 
 _TOKEN_LR = 5e-4
 
-Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
+Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts"]
 
 
 class OptimSettings(Settings):

@@ -102,7 +102,6 @@ def _note(lacking: int, photos: int, crops: Sequence[Crop]) -> str:
 
 
 def _read(person: Person, resolution: int, shape: Shape) -> list[Row]:
-    # Which photos are held out is a matter of the person, not of the run: so not by its seed.
     prepare(person, resolution, shape=shape)
     return list(load_portraits(person, resolution, shape))
 

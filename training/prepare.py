@@ -31,7 +31,7 @@ from training.variety import TRAITS, read_traits
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_RECIPE = 5  # raise it when the same photographs would be prepared differently
+_RECIPE = 6  # raise it when the same photographs would be prepared differently
 _NOTE = "recipe.json"
 _ENOUGH_TO_HOLD_OUT = 5
 
@@ -48,7 +48,6 @@ class PrepareSettings(Settings):
 def prepare(
     person: Person,
     resolution: int,
-    seed: int = 0,
     settings: PrepareSettings | None = None,
     shape: Shape = "square",
     progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
@@ -61,12 +60,12 @@ def prepare(
     person.require_consent()
     files = person.selfie_files()
     folder = _folder(person, resolution, shape)
-    recipe = _recipe(files, resolution, seed, settings)
+    recipe = _recipe(files, resolution, settings)
     if not _is_prepared(folder, recipe):
         # Several runs of one person are often started at once. Each would take the place of what another is about to read.
         with claim(person.folder / ".preparing.lock", wait=True):
             if not _is_prepared(folder, recipe):
-                _save(_rows(person, files, resolution, shape, seed, settings, progress), folder, recipe)
+                _save(_rows(person, files, resolution, shape, settings, progress), folder, recipe)
     return folder
 
 
@@ -75,7 +74,6 @@ def _rows(
     files: Sequence[Path],
     resolution: int,
     shape: Shape,
-    seed: int,
     settings: PrepareSettings,
     progress: Callable[[Sequence[Path]], Iterable[Path]],
 ) -> list[dict[str, Any]]:
@@ -87,7 +85,8 @@ def _rows(
             f"these photos cannot be trained on: {reasons}", f"See: likeness check {person.folder}", person.folder
         )
     digests = {photo.file: sha256(photo.file) for photo in report.accepted}
-    held_out = choose_held_out(list(digests.values()), settings.held_out, seed)
+    # A matter of the person, not of a run: so not by its seed.
+    held_out = choose_held_out(list(digests.values()), settings.held_out, seed=0)
     rows = []
     for photo in report.accepted:
         split = "held-out" if digests[photo.file] in held_out else "train"
@@ -128,10 +127,10 @@ def _folder(person: Person, resolution: int, shape: Shape) -> Path:
     )
 
 
-def _recipe(files: Sequence[Path], resolution: int, seed: int, settings: PrepareSettings) -> str:
+def _recipe(files: Sequence[Path], resolution: int, settings: PrepareSettings) -> str:
     """SHA-256 of all that the portraits depend on."""
     contents = [[path.name, sha256(path)] for path in files]
-    made_of = [_RECIPE, contents, resolution, seed, settings.model_dump(mode="json")]
+    made_of = [_RECIPE, contents, resolution, settings.model_dump(mode="json")]
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
 

@@ -119,6 +119,16 @@ def check_sameness(state: dict[str, Any], data_digest: str, base_sha256: str, fo
             raise LikenessError(f"{what} changed since this run began", _ANEW, folder)
 
 
+def on_other_steps(config: TrainConfig, state: dict[str, Any]) -> str:
+    """In words, what ``steps`` other than those of the checkpoint do to the run; empty where that is nothing."""
+    then, schedule = state["config"]["steps"], config.optim.schedule
+    if then == config.steps or schedule == "constant":
+        return ""
+    return (
+        f"this run was to have {then} steps: from here on its learning rate is that of {schedule} over {config.steps}"
+    )
+
+
 def open_folder(config: TrainConfig, folder: Path, start: Start, step: int) -> None:
     """Makes the run's folder ready to be written from ``step`` on.
 

@@ -29,14 +29,12 @@ from training.loading import DTYPES
 from training.loop import Loop
 from training.selector import keep_best
 from training.setup import Parts, assemble
-from training.signals import EXIT_INTERRUPTED, Interrupted, leave_with_launcher
+from training.signals import EXIT_INTERRUPTED, EXIT_KILLED, Interrupted, leave_with_launcher
 
 _PATIENCE = timedelta(hours=2)
 """For the processes that wait while the main one encodes, evaluates or draws."""
 _TURN = 10.0
 """Seconds in which the main process, if it has the same error, is gone, and its launcher has ended the others."""
-EXIT_KILLED = 130
-"""As shells have it: Ctrl-C where there was nothing to save."""
 _SHARDERS = ("DEEPSPEED", "FSDP", "MEGATRON_LM")
 _USAGE = "accelerate launch train.py --config configs/pocket.yaml person=people/ana [key=value ...]"
 
@@ -158,7 +156,8 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
             resume.open_folder(config, folder, start, loop.done)
             if parts.selector is not None:
                 parts.selector.open(folder, loop.done)
-            for note in filter(None, (parts.portraits.note, parts.selector_note)):
+            steps_note = "" if saved is None else resume.on_other_steps(config, saved.state)
+            for note in filter(None, (steps_note, parts.portraits.note, parts.selector_note)):
                 accelerator.print(f"note: {note}")
         accelerator.wait_for_everyone()
         tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)

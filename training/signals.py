@@ -17,6 +17,10 @@ EXIT_INTERRUPTED = os.EX_TEMPFAIL
 """Exit status (75) of a run that was asked to stop, saved itself and goes on when it is started again."""
 
 
+EXIT_KILLED = 130
+"""As shells have it: Ctrl-C where there was nothing to save."""
+
+
 class Interrupted(Exception):
     """The run was asked to stop; ``step`` is where it saved itself."""
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from likeness import files
 from likeness.errors import LikenessError
@@ -79,15 +79,6 @@ class Sweep(Settings):
         return [*self.variants, *named]
 
 
-class SweepSettings(Settings):
-    """How cells are run."""
-
-    keep: bool = False
-    """Keep every cell's run and adapter in the person's folder: they take a few hundred megabytes each."""
-    seeds: int = Field(1, ge=1)
-    """Trainings of every variant and person, each with a seed of its own."""
-
-
 @dataclass(frozen=True)
 class Cell:
     """One variant on one person with one seed. key: of all that its numbers depend on."""
@@ -116,7 +107,8 @@ class Result:
 def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds: int, measured: str) -> list[Cell]:
     """All cells, person by person, so that what is there after an interruption can be compared.
 
-    ``base``: plain values of a TrainConfig without a person.  ``measured``: says how adapters are measured. Raises
+    ``base``: plain values of a TrainConfig without a person.  ``seeds``: trainings of every variant and person, each with a seed
+    of its own.  ``measured``: says how adapters are measured. Raises
     LikenessError for settings that there are not.
     """
     found = []
@@ -137,21 +129,18 @@ def cells(sweep: Sweep, base: Mapping[str, Any], people: Sequence[Person], seeds
     return found
 
 
-def run(
-    wanted: Sequence[Cell], folder: Path, measure: Measure, settings: SweepSettings | None = None
-) -> Generator[tuple[Cell, Result], None, None]:
+def run(wanted: Sequence[Cell], folder: Path, measure: Measure) -> Generator[tuple[Cell, Result], None, None]:
     """Runs the cells that are not in ``folder`` yet, and yields all of them, person by person, each as soon as it is known.
 
     People whom another process is at come last: they are waited for, and what that process left undone is done. Raises
     Interrupted out of a training that was asked to stop, and LikenessError.
     """
-    settings = settings or SweepSettings()
     left = {cell.person.name: [one for one in wanted if one.person.name == cell.person.name] for cell in wanted}
     for wait in (False, True):
         for name in list(left):
             with files.claim(folder / f".{name}.lock", wait) as mine:
                 for cell in left.pop(name) if mine else ():
-                    yield cell, _found(cell, folder, measure, settings)
+                    yield cell, _found(cell, folder, measure)
 
 
 def known(wanted: Sequence[Cell], folder: Path) -> list[Result]:
@@ -184,14 +173,13 @@ def _scaled(plain: Mapping[str, Any], key: str, value: Any) -> Any:
     return max(1, round(product)) if isinstance(own, int) else product
 
 
-def _found(cell: Cell, folder: Path, measure: Measure, settings: SweepSettings) -> Result:
+def _found(cell: Cell, folder: Path, measure: Measure) -> Result:
     path = _path(folder, cell)
     result = _read(path)
     if result is None:
         result = _run(cell, measure, path.parent)
         files.write_json(path, {**vars(result), "config": json.loads(cell.config.model_dump_json())})
-    if not settings.keep:
-        _clear(cell)
+    _clear(cell)
     return replace(result, variant=cell.variant)
 
 

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def tabulate(
-    results: Sequence[Result], variants: Sequence[Variant], groups: Mapping[str, Collection[str]], seed: int = 0
+    results: Sequence[Result], variants: Sequence[Variant], groups: Mapping[str, Collection[str]]
 ) -> list[Row]:
     """One row a variant that has results, in order; the first is what the others are held against.
 
@@ -42,7 +42,7 @@ def tabulate(
         ]
         if people or failed:
             rows.append({"variant": variant.name, "question": variant.question, "set": variant.set, "failed": failed})
-            rows[-1] |= _row(variant.name, people, first if variant is not variants[0] else {}, groups, seed)
+            rows[-1] |= _row(variant.name, people, first if variant is not variants[0] else {}, groups)
     return rows
 
 
@@ -111,14 +111,13 @@ def _row(
     people: Mapping[str, Mapping[str, float]],
     first: Mapping[str, Mapping[str, float]],
     groups: Mapping[str, Collection[str]],
-    seed: int,
 ) -> Row:
     both = sorted(people.keys() & first.keys())
     measures: dict[str, Row] = {}
     for measure in next(iter(people.values()), {}):
         values = [person[measure] for person in people.values()]
         differences = [people[one][measure] - first[one][measure] for one in both]
-        interval, apart = (mean_interval(v, seed, f"{name} {measure}") for v in (values, differences))
+        interval, apart = (mean_interval(v, 0, f"{name} {measure}") for v in (values, differences))
         measures[measure] = {
             "mean": _mean(values),
             "interval_95": asdict(interval) if interval else None,

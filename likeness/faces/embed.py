@@ -28,8 +28,6 @@ class FaceEmbedder(Protocol):
     id: name and version.  dim: length of its vectors.
     threshold: cosine above which two photographs are taken for one person.
     different: median cosine of two different people, the zero of a calibrated likeness.
-    min_face_px: face size under which its answer means little.
-    licence, commercial_ok: of the weights.
     """
 
     @property
@@ -40,12 +38,6 @@ class FaceEmbedder(Protocol):
     def threshold(self) -> float: ...
     @property
     def different(self) -> float: ...
-    @property
-    def min_face_px(self) -> int: ...
-    @property
-    def licence(self) -> str: ...
-    @property
-    def commercial_ok(self) -> bool: ...
 
     def embed(self, rgb: Pixels, face: Face) -> Floats:
         """Unit vector, float32 (dim,), of one face on an RGB picture (height, width, 3)."""
@@ -67,9 +59,6 @@ class DlibEmbedder:
     dim = 128
     threshold = 0.90
     different = 0.895
-    min_face_px = 60
-    licence = "CC0-1.0"
-    commercial_ok = True
 
     def __init__(self) -> None:
         self._network: Any = None

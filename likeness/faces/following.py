@@ -17,7 +17,7 @@ import numpy.typing as npt
 from likeness.faces.arrays import Floats, Pixels
 from likeness.faces.colour import black_and_white, hue, lab
 from likeness.faces.face import Face
-from likeness.faces.quality import glasses_rim
+from likeness.faces.quality import GLASSES_RIM, glasses_rim
 from likeness.faces.segment import grown
 
 CLOSE_UP, HEAD_AND_SHOULDERS = 0.55, 0.24
@@ -30,8 +30,6 @@ _PLAIN = 5.6
 """Lab units of variation about a smooth surface, on a picture 48 px wide, under which a background is plain: a studio's falls off
 evenly. Measured: studios 1.0 at most, and 6.6 as the pocket base draws them; offices, libraries and outdoors 5.7 at least. A room
 may well show a bare wall, and is not judged."""
-_RIM = 0.15
-"""Of `glasses_rim`: photographs without glasses 0.123 at most, pictures that the pocket base drew of people without 0.106 of 47."""
 _LEAST_PIXELS = 200
 _BELOW_CHIN, _BESIDE = 0.45, 0.55
 """Of the face's size: what lies so far below the chin, and so far from the face's middle, is clothes. Nearer are neck and hair, and
@@ -97,7 +95,7 @@ def following(rgb: Pixels, face: Face, person: Floats, prompt: str, slots: Mappi
     if pose := _pose(slots.get("pose", "").lower(), face.yaw):
         found["pose"] = pose
     if _GLASSES.search(text):
-        worn = glasses_rim(rgb, face) >= _RIM
+        worn = glasses_rim(rgb, face) >= GLASSES_RIM
         wanted = not re.search(r"\b(no|without) (glasses|spectacles)\b", text)
         found["glasses"] = Followed("glasses" if wanted else "none", "glasses" if worn else "none", worn == wanted)
     return found

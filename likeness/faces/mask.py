@@ -9,7 +9,7 @@ from likeness.faces.face import CHIN, FOREHEAD, OVAL, Face
 
 # The mesh ends at the hairline and before the ears: its outline is stretched about its middle to take them in.
 _WIDER = 1.12
-_TALLER_ABOVE, _TALLER_BELOW = 1.35, 1.0
+_TALLER_ABOVE = 1.35
 _GROWN = 0.05  # of the face's size, all around: on the far side of a turned head a stretch adds next to nothing
 _FEATHER = 0.05  # of the face's size: the mask's edge is no edge for the loss
 
@@ -26,7 +26,7 @@ def face_weight(shape: tuple[int, int], face: Face, person: Floats | None = None
     middle = (points[CHIN] + points[FOREHEAD]) / 2
     outline = points[list(OVAL)] - middle
     x, y = outline @ across * _WIDER, outline @ down
-    y = np.where(y < 0, y * _TALLER_ABOVE, y * _TALLER_BELOW)
+    y = np.where(y < 0, y * _TALLER_ABOVE, y)
     mask = _filled(shape, middle + x[:, None] * across + y[:, None] * down)
     reach = max(1, round(_GROWN * face.size))
     mask = np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)), np.float32)

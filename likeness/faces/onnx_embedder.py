@@ -3,6 +3,7 @@
 Nothing is downloaded. The manifest (YAML) lies beside the ONNX file; its digest is checked before the file is opened.
 """
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from likeness.faces.face import Face
 from likeness.faces.geometry import similarity_transform
 from likeness.files import sha256
 from likeness.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 # Where eyes, nose tip and mouth corners lie on a 112 px crop: the alignment that ArcFace-style recognisers are trained with
 # (Deng et al. 2019, arXiv:1801.07698).
@@ -40,8 +43,11 @@ class Manifest(Settings):
     different: float = Field(gt=-1, lt=1)
     """Median cosine of two different people, measured with this recogniser."""
     licence: str
+    """Of its weights."""
     commercial_ok: bool
+    """Whether that lets a business measure with it; where not, a warning says so."""
     min_face_px: int = Field(default=60, gt=0)
+    """For whoever reads the manifest. Nothing here does: intake lets no face under 80 px through."""
     input_size: int = Field(default=112, gt=0)
     channels: Literal["RGB", "BGR"] = "RGB"
     mean: float = 127.5
@@ -69,14 +75,14 @@ class OnnxEmbedder:
                 "the file is not the one that its manifest names (sha256 differs)", "Fetch it again", self._path
             )
         self._session = self._open()
+        if not self.manifest.commercial_ok:
+            told = "the recogniser %s may not be used commercially, says its manifest (licence: %s)"
+            _log.warning(told, self.manifest.id, self.manifest.licence)
 
     id = property(lambda self: str(self.manifest.id))
     dim = property(lambda self: int(self.manifest.dim))
     threshold = property(lambda self: float(self.manifest.threshold))
     different = property(lambda self: float(self.manifest.different))
-    min_face_px = property(lambda self: int(self.manifest.min_face_px))
-    licence = property(lambda self: str(self.manifest.licence))
-    commercial_ok = property(lambda self: bool(self.manifest.commercial_ok))
 
     def embed(self, rgb: Pixels, face: Face) -> Floats:
         """Unit vector, float32 (dim,)."""

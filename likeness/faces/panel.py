@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from likeness import resources
-from likeness.errors import LikenessError
 from likeness.faces.arrays import Floats
 from likeness.faces.detect import FaceFinder
 from likeness.faces.embed import FaceEmbedder
@@ -18,10 +16,7 @@ from likeness.faces.reference import Reference, embed_photo
 
 
 def cohort_vectors(each: int, finder: FaceFinder, embedder: FaceEmbedder, but: str = "") -> dict[str, list[Floats]]:
-    """Unit vectors (dim,) of selfies with a face, `each` looked at, of every person of the bundled cohort, by name.
-
-    `but`: whose are left out.
-    """
+    """Unit vectors (dim,) of selfies with a face, `each` looked at, of everybody of the bundled cohort `but` one, by name."""
     return {
         photos[0].parent.name: [
             vector for path in photos if (vector := embed_photo(path, finder, embedder)) is not None
@@ -47,17 +42,14 @@ class Score:
 
 
 class Panel:
-    """A person and others, each by photographs; all that is drawn of the person is compared with all of them."""
+    """A person and others; all that is drawn of the person is compared with all of them."""
 
-    def __init__(self, person: Reference, others: Sequence[Sequence[Path]], finder: FaceFinder, embedder: FaceEmbedder):
-        """`others`: photographs of each of the other people. Raises LikenessError for one of whom no face is found."""
+    def __init__(
+        self, person: Reference, others: Iterable[Sequence[Floats]], finder: FaceFinder, embedder: FaceEmbedder
+    ) -> None:
+        """`others`: unit vectors (dim,) of each of the other people's photographs; who has none is left out."""
         self.person, self.finder, self.embedder = person, finder, embedder
-        self.others: list[Floats] = []
-        for photos in others:
-            vectors = [vector for path in photos if (vector := embed_photo(path, finder, embedder)) is not None]
-            if not vectors:
-                raise LikenessError("none of these photographs has a face", path=photos[0].parent)
-            self.others.append(np.stack(vectors))
+        self.others: list[Floats] = [np.stack(vectors) for vectors in others if vectors]
 
     def score(self, pictures: Sequence[Image.Image]) -> Score:
         """Scores one picture or more. Where none of them has a face, the person comes last."""

@@ -13,6 +13,10 @@ from likeness.faces.detect import FaceFinder
 from likeness.faces.embed import FaceEmbedder
 from likeness.images import load_photo
 
+_LEAST = 0.1
+"""Of the way from a stranger's cosine to that of the same photograph (1), by which the person's own must lie above the stranger's:
+the scale's unit. So no likeness is above 10, where next to nothing would make any number of any picture."""
+
 Photo = Path | Image.Image | Pixels
 
 
@@ -34,7 +38,7 @@ class Reference:
     def of(photos: Sequence[Photo], finder: FaceFinder, embedder: FaceEmbedder) -> "Reference":
         """The reference that photographs give by the largest face on each; those without a face are left out.
 
-        Raises LikenessError with fewer than two faces, or when they are no liker to one another than different people are.
+        Raises LikenessError with fewer than two faces, or when they are hardly liker to one another than different people are.
         """
         vectors = [vector for photo in photos if (vector := embed_photo(photo, finder, embedder)) is not None]
         return Reference.of_vectors(vectors, embedder)
@@ -50,7 +54,7 @@ class Reference:
         embeddings = np.stack(vectors)
         pairs = (embeddings @ embeddings.T)[np.triu_indices(len(embeddings), 1)]
         own = float(np.median(pairs))
-        if own <= embedder.different:
+        if own < embedder.different + _LEAST * (1 - embedder.different):
             raise LikenessError("the selfies do not look like one person", "Run `likeness check` on them")
         return Reference(embeddings, embedder.id, own, embedder.different)
 

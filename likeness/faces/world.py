@@ -163,10 +163,6 @@ def load(path: Path | None = None) -> WorldRecogniser:
 class WorldEmbedder:
     """The recogniser of the drawn world behind the FaceEmbedder protocol; on the CPU."""
 
-    min_face_px = 40
-    licence = "Apache-2.0"
-    commercial_ok = True
-
     def __init__(self, path: Path | None = None) -> None:
         self._network = load(path)
         self._lock = threading.Lock()

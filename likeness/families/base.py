@@ -104,14 +104,14 @@ class Family(ABC):
         return self._encoder("vae")
 
     @property
-    @abstractmethod
     def text_encoders(self) -> dict[str, nn.Module]:
         """Text encoders by their folder name in the base; empty once freed."""
+        return self._named("text_encoder")
 
     @property
-    @abstractmethod
     def tokenizers(self) -> dict[str, Any]:
         """Tokenizers by their folder name in the base."""
+        return self._named("tokenizer")
 
     @property
     @abstractmethod
@@ -230,9 +230,9 @@ class Family(ABC):
             self.pipeline().save_pretrained(folder, safe_serialization=True)
 
     @classmethod
-    def hash(cls, base: str, revision: str | None = None) -> str:
+    def hash(cls, base: str) -> str:
         """sha256 (hex) of the denoiser's weights on disk: what an adapter was trained on."""
-        return source.weights_hash(source.locate(base, revision) / cls.denoiser_folder)
+        return source.weights_hash(source.locate(base) / cls.denoiser_folder)
 
     def sha256(self) -> str:
         """`hash` of the base that is loaded here."""
@@ -268,6 +268,11 @@ class Family(ABC):
         """Raises LikenessError for a picture whose sides, in px, are no multiples of `step`."""
         if height % step or width % step:
             raise LikenessError(f"{width} x {height} px is not a size of this base", f"Use multiples of {step} px")
+
+    def _named(self, beginning: str) -> dict[str, Any]:
+        """The parts that are there whose folder's name begins so, in the order of the names."""
+        parts = self.parts
+        return {name: parts[name] for name in sorted(parts) if name.startswith(beginning) and parts[name] is not None}
 
     def _encoder(self, name: str) -> nn.Module:
         module = self.parts.get(name)

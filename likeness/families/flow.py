@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from likeness.errors import LikenessError
+from likeness.families import source
 from likeness.families.base import Family
 from likeness.families.recipe import Recipe
 from likeness.families.schedule import FlowSchedule, Schedule, Size
@@ -35,15 +36,6 @@ class FlowFamily(Family):
     def resolution(self) -> int:
         """1024: no part of these bases says so, for they draw many sizes."""
         return 1024
-
-    @property
-    def text_encoders(self) -> dict[str, nn.Module]:
-        module = self.parts["text_encoder"]
-        return {} if module is None else {"text_encoder": module}
-
-    @property
-    def tokenizers(self) -> dict[str, Any]:
-        return {"tokenizer": self.parts["tokenizer"]}
 
     def text_lora_targets(self) -> dict[str, list[str]]:
         """None, for most of the stock pipelines load LoRA into the transformer alone."""
@@ -69,6 +61,10 @@ class FlowFamily(Family):
     ) -> dict[str, Any]:
         self._check_steps(recipe.steps)
         return super().pipeline_arguments(recipe, prompts, negatives, latents)
+
+    @property
+    def _distilled(self) -> bool:
+        return bool(source.pipeline_options(self.folder).get("is_distilled"))
 
     def _check_steps(self, steps: int) -> None:
         """Raises LikenessError for one step of a scheduler that stretches its levels to a last one: one alone becomes no number."""

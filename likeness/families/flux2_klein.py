@@ -153,10 +153,6 @@ class Flux2Klein(FlowFamily):
         return attention + more[preset]
 
     @property
-    def _distilled(self) -> bool:
-        return bool(source.pipeline_options(self.folder).get("is_distilled"))
-
-    @property
     def _statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (1, C, 1, 1) of folded latents."""
         vae: Any = self.vae

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likeness.families import source
 from likeness.families.autoencoder import FilmFamily
 from likeness.families.base import TargetPreset
 from likeness.families.recipe import Recipe
@@ -80,7 +79,3 @@ class Krea2(FilmFamily):
 
     def lora_targets(self, preset: TargetPreset) -> list[str]:
         return ATTENTION + {"attention": [], "attention-mlp": MLP, "all": MLP + REST}[preset]
-
-    @property
-    def _distilled(self) -> bool:
-        return bool(source.pipeline_options(self.folder).get("is_distilled"))

@@ -131,7 +131,7 @@ class DiscreteSchedule:
 
     def snr(self, timesteps: Tensor) -> Tensor:
         """alpha_bar / (1 - alpha_bar), (B,) float32; 0 at a zero terminal step."""
-        alpha_bar = self.alphas_cumprod.to(timesteps.device)[timesteps]
+        alpha_bar = self.signal(timesteps)
         return alpha_bar / (1 - alpha_bar)
 
     def min_snr_weight(self, timesteps: Tensor, gamma: float) -> Tensor:
@@ -146,8 +146,7 @@ class DiscreteSchedule:
 
     def _coefficients(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(alpha_bar) and sqrt(1 - alpha_bar), shaped (B, 1, ...) to multiply `like`, rounded to its dtype last."""
-        alpha_bar = self.alphas_cumprod.to(like.device)[timesteps.to(like.device)]
-        alpha_bar = alpha_bar.reshape(-1, *[1] * (like.ndim - 1))
+        alpha_bar = self.signal(timesteps.to(like.device)).reshape(-1, *[1] * (like.ndim - 1))
         return alpha_bar.sqrt().to(like.dtype), (1 - alpha_bar).sqrt().to(like.dtype)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from likeness.errors import LikenessError
 from likeness.families.autoencoder import KLFamily
@@ -39,15 +39,6 @@ class StableDiffusion(KLFamily):
     architecture = "stable-diffusion-v1"
     embedding_keys = {"text_encoder": "clip_l"}
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
-
-    @property
-    def text_encoders(self) -> dict[str, nn.Module]:
-        module = self.parts["text_encoder"]
-        return {} if module is None else {"text_encoder": module}
-
-    @property
-    def tokenizers(self) -> dict[str, Any]:
-        return {"tokenizer": self.parts["tokenizer"]}
 
     @property
     def resolution(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from likeness.families.autoencoder import KLFamily
 from likeness.families.base import TargetPreset
@@ -36,17 +36,6 @@ class StableDiffusion3(KLFamily, FlowFamily):
     architecture = "stable-diffusion-3"
     default_recipe = Recipe(steps=40, guidance_scale=4.5)
     patch = 2
-
-    @property
-    def text_encoders(self) -> dict[str, nn.Module]:
-        """Two, where the base comes without T5."""
-        found = {name: self.parts.get(name) for name in ("text_encoder", "text_encoder_2", "text_encoder_3")}
-        return {name: module for name, module in found.items() if module is not None}
-
-    @property
-    def tokenizers(self) -> dict[str, Any]:
-        found = {name: self.parts.get(name) for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
-        return {name: tokenizer for name, tokenizer in found.items() if tokenizer is not None}
 
     @property
     def resolution(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from likeness.families.recipe import Recipe
 from likeness.families.stable_diffusion import StableDiffusion
@@ -39,15 +39,6 @@ class StableDiffusionXL(StableDiffusion):
             lora="tianweiy/DMD2/dmd2_sdxl_4step_lora_fp16.safetensors", steps=4, guidance_scale=1.0, scheduler="lcm"
         ),
     }
-
-    @property
-    def text_encoders(self) -> dict[str, nn.Module]:
-        found = {name: self.parts[name] for name in ("text_encoder", "text_encoder_2")}
-        return {name: module for name, module in found.items() if module is not None}
-
-    @property
-    def tokenizers(self) -> dict[str, Any]:
-        return {name: self.parts[name] for name in ("tokenizer", "tokenizer_2")}
 
     def encode_text(self, prompts: list[str]) -> dict[str, Tensor]:
         """Both encoders' last layer but one, side by side, and the second one's summary.

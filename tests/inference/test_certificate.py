@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from inference import certificate
 from inference.charts import bars, strips
 from inference.index import read_record
-from inference.material import load_selfies, load_shots
+from inference.material import Shot, load_selfies, load_shots
+from likeness import resources
 from likeness.adapter_file import LORA_FILE
 from likeness.cli import app
 from likeness.errors import LikenessError
@@ -57,7 +59,7 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certified]:
     pictures["empty"] = np.full((256, 256, 3), 120, np.uint8)
     draw(person, pictures, thrown_away=4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certificate, "cohort", few_others)
+        patch.setattr(resources, "cohort", few_others)
         patch.setattr(socket.socket, "connect", _no_network)
         result = CliRunner().invoke(app, ["certify", str(person.folder), "--adapter", "first"])
     assert result.exit_code == 0, result.output
@@ -196,7 +198,26 @@ def test_words_on_charts_lie_on_no_others_and_within_the_picture() -> None:
             assert all(one[1] <= other[0] for one, other in itertools.pairwise(sorted(row)))
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"assessment": 3}', '{"assessment": {}}', "3", "{"])
+@pytest.mark.parametrize(("written", "drawn", "seen"), [(300, 256, 300), (1500, 256, 1024), (1500, 1280, 1280)])
+def test_a_large_file_is_examined_as_large_as_the_gates_look_at_it(
+    tmp_path: Path, written: int, drawn: int, seen: int
+) -> None:
+    Image.new("RGB", (written, written // 2)).save(tmp_path / "a.png")
+    assert Shot(tmp_path / "a.png", {"drawn_size": [drawn, drawn // 2]}).pixels().shape == (seen // 2, seen, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"assessment": {"recogniser": "dlib"}, "drawn_size": "large"}',
+        "[]",
+        "{}",
+        '{"assessment": 3}',
+        '{"assessment": {}}',
+        "3",
+        "{",
+    ],
+)
 def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(LikenessError, match="no index or record"):

@@ -50,7 +50,7 @@ def test_the_clip_score_is_that_of_the_model_itself(clip: Path) -> None:
     values = torch.tensor(((pixels - mean) / spread).transpose(2, 0, 1)[None], dtype=torch.float32)
     scores = []
     for prompt in ("a headshot of a person", "blue", "an office at night " * 9):
-        tokens = _tokenizer(77)([prompt], return_tensors="pt", truncation=True, max_length=77)
+        tokens = _tokenizer(77)([f"A photo depicts {prompt}"], return_tensors="pt", truncation=True, max_length=77)
         with torch.no_grad():
             seen: Any = model.vision_model(pixel_values=values).pooler_output
             read: Any = model.text_model(**tokens).pooler_output

@@ -66,6 +66,17 @@ def test_a_reference_needs_faces_of_one_person():
         Reference.of(two, FINDER, DLIB)
 
 
+@pytest.mark.parametrize(("own", "fits"), [(0.895, False), (0.905, False), (0.906, True)])
+def test_a_scale_whose_unit_is_next_to_nothing_is_refused(own: float, fits: bool) -> None:
+    """By dlib's a stranger has 0.895: where the own photographs have 0.896, a picture with 0.92 would be as like as 25 persons."""
+    pair = [np.array([1, 0], np.float32), np.array([own, np.sqrt(1 - own**2)], np.float32)]
+    if fits:
+        assert Reference.of_vectors(pair, DLIB).likeness(pair[0]) < 10
+        return
+    with pytest.raises(LikenessError, match="one person"):
+        Reference.of_vectors(pair, DLIB)
+
+
 def test_alignment_puts_the_five_points_on_the_template():
     rgb = photos.astronaut()
     (face,) = FINDER.find(rgb)
@@ -96,7 +107,15 @@ def test_an_onnx_recogniser_is_fed_as_its_manifest_says(tmp_path):
     crop = align(rgb, face.points5, np.array(ARCFACE_TEMPLATE), 112)
     expected = (crop[..., ::-1].astype(np.float64).mean(axis=(0, 1)) - 100) / 50
     assert np.allclose(recogniser.embed(rgb, face), expected / np.linalg.norm(expected), atol=1e-4)
-    assert (recogniser.id, recogniser.dim, recogniser.threshold, recogniser.commercial_ok) == ("means-1", 3, 0.5, True)
+    assert (recogniser.id, recogniser.dim, recogniser.threshold) == ("means-1", 3, 0.5)
+
+
+@pytest.mark.parametrize("commercial_ok", [True, False])
+def test_a_recogniser_that_a_business_may_not_use_says_so(tmp_path, caplog, commercial_ok):
+    pytest.importorskip("onnxruntime")
+    embedder(str(manifest(tmp_path, commercial_ok=str(commercial_ok).lower(), licence="cc-by-nc-4.0")))
+    told = "means-1 may not be used commercially, says its manifest (licence: cc-by-nc-4.0)"
+    assert (told in caplog.text) is not commercial_ok
 
 
 def test_the_usual_template_grows_with_the_crop(tmp_path):

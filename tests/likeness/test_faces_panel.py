@@ -16,7 +16,8 @@ COHORT = sorted(path for path in (resources.assets() / "cohort").iterdir() if pa
 def panel() -> Panel:
     finder, recogniser = FaceFinder(), embedder()
     photos = [sorted(folder.glob("selfie_*.jpg"))[:3] for folder in COHORT]
-    return Panel(Reference.of(photos[0], finder, recogniser), photos[1:], finder, recogniser)
+    others = [Reference.of(each, finder, recogniser).embeddings.tolist() for each in photos[1:]]
+    return Panel(Reference.of(photos[0], finder, recogniser), others, finder, recogniser)
 
 
 def portraits(number: int) -> list[Image.Image]:

@@ -58,7 +58,7 @@ def prepare_made(
             for number, path in enumerate(files)
             for place in range(1 if (width, number) in only_full else 3)
         ]
-        recipe = prepare._recipe(files, width, 0, prepare.PrepareSettings())
+        recipe = prepare._recipe(files, width, prepare.PrepareSettings())
         prepare._save(rows, prepare._folder(person, width, shape), recipe)
 
 

@@ -201,6 +201,11 @@ def test_captions_name_framing_pose_and_light_and_never_looks():
     assert pose_words(face.yaw) in caption(scene, face, 512, settings)
     grey = np.repeat(rgb.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     assert "black and white photograph" in caption(Scene.of(grey, face, False), face, 512, settings)
+    # Only the face has colour: black clothes before a white wall.
+    left, top, right, bottom = (round(edge) for edge in face.box)
+    wall = np.full((900, 900, 3), 235, np.uint8)
+    wall[400 : 400 + bottom - top, 400 : 400 + right - left] = rgb[top:bottom, left:right]
+    assert not Scene.of(wall, face.moved(400 - left, 400 - top), False).monochrome
     assert "dim light" in caption(Scene.of(photos.stops(rgb, -3), face, False), face, 512, settings)
     assert caption(Scene(None, False, True), face, 512, settings).endswith("wearing glasses")
 

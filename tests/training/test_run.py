@@ -79,6 +79,22 @@ def test_a_longer_run_is_the_same_run_gone_on_with(v_base: Path, person: Person)
         train(config(v_base, person, steps=5))
 
 
+def test_more_steps_are_another_curve_of_the_rate_and_it_is_said(
+    v_base: Path, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = "note: this run was to have 2 steps: from here on its learning rate is that of cosine over 4"
+    for schedule, steps, told in (
+        ("cosine", 2, False),
+        ("cosine", 4, True),
+        ("constant", 2, False),
+        ("constant", 4, False),
+    ):
+        train(config(v_base, person, steps=steps, name=schedule, optim={"schedule": schedule}))
+        assert (note in capsys.readouterr().out) is told
+    rates = [line["lr"] for line in metrics(person, "cosine")]
+    assert rates[1] < rates[2], "which jumps up"
+
+
 @pytest.mark.parametrize("by", ["drawn", "varied", "alike"])
 def test_fewer_selfies_are_among_more_and_the_others_are_held_out(v_base: Path, person: Person, by: str) -> None:
     """Five photographs, one held out: of the four others three, then two, are trained on."""
