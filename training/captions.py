@@ -6,12 +6,12 @@ only for what pixels show reliably: a room cannot be told from a street by brigh
 
 from dataclasses import dataclass
 
-import numpy as np
 from pydantic import field_validator
 
 from likeness.faces import Face
 from likeness.faces import quality as measure
 from likeness.faces.arrays import Pixels
+from likeness.faces.colour import black_and_white
 from likeness.faces.following import CLOSE_UP, HEAD_AND_SHOULDERS, WEARING_GLASSES, pose_words
 from likeness.settings import Settings
 
@@ -22,7 +22,6 @@ _DRAMATIC_STOPS, _SOFT_STOPS = 1.9, 0.4  # between the cheeks: a tenth and about
 # Bright end of the whole picture, not of the face: dark skin is not dim light. Measured: 0, 2 and 3 in 100 synthetic
 # photographs of the lightest, middle and darkest third of skin tones.
 _DIM_WHITE = 0.60
-_GREY_LEVELS = 3.0  # mean difference of the colour channels below which a photograph is black and white
 
 
 class CaptionSettings(Settings):
@@ -50,9 +49,7 @@ class Scene:
     @staticmethod
     def of(rgb: Pixels, face: Face, glasses: bool) -> "Scene":
         """Measures an RGB picture (height, width, 3) and the face on it."""
-        levels = rgb.astype(np.int16)
-        colour = np.abs(levels - levels.mean(axis=2, keepdims=True)).mean()
-        return Scene(_light(rgb, face), bool(colour < _GREY_LEVELS), glasses)
+        return Scene(_light(rgb, face), black_and_white(rgb), glasses)
 
 
 def caption(scene: Scene, face: Face, width: float, settings: CaptionSettings) -> str:

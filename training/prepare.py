@@ -31,7 +31,7 @@ from training.variety import TRAITS, read_traits
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_RECIPE = 5  # raise it when the same photographs would be prepared differently
+_RECIPE = 6  # raise it when the same photographs would be prepared differently
 _NOTE = "recipe.json"
 _ENOUGH_TO_HOLD_OUT = 5
 
@@ -151,7 +151,7 @@ def _portraits(
     if face is None:
         raise ValueError(f"{photo.file.name} was accepted without a face")
     scene, traits = Scene.of(rgb, face, bool(photo.glasses)), read_traits(rgb, face)
-    photograph = Photograph(picture, face, finder)
+    photograph = Photograph(picture, face, finder, photo.others)
     for frame in photograph.frames(resolution, shape):
         portrait, mask = photograph.cut(frame, portrait_size(shape, resolution))
         yield {
