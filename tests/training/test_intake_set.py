@@ -1,7 +1,6 @@
 """Grouping by person, on vectors of known likeness."""
 
 import time
-
 from pathlib import Path
 
 import numpy as np
