@@ -126,7 +126,7 @@ def _drifts(report: Mapping[str, Any]) -> str:
 
 def _shots(pictures: Sequence[tuple[Path, tuple[str, ...]]]) -> str:
     figures = "".join(
-        figure(load_photo(path), f"{path.stem}: {', '.join(rejected) or 'passes'}", bool(rejected))
+        figure(load_photo(path), f"{path.parent.name}/{path.stem}: {', '.join(rejected) or 'passes'}", bool(rejected))
         for path, rejected in pictures
     )
     return f'<h2>The pictures</h2><div class="shots">{figures}</div>'

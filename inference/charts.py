@@ -30,7 +30,8 @@ def strips(rows: Mapping[str, Sequence[float]], line: float, line_label: str) ->
         parts.append(_text(_LEFT - 10, y + 4, name, "end"))
         parts += [f'<circle cx="{x(value):.1f}" cy="{y}" r="4"/>' for value in row]
     parts += [_text(x(end), height - 4, f"{end:.3f}", "middle") for end in (low, high)]
-    return _svg(height, parts, rows)
+    said = [f"{name}: mean {sum(row) / len(row):.3f}, {min(row):.3f} to {max(row):.3f}" for name, row in rows.items()]
+    return _svg(height, parts, rows, [*said, f"{line_label} {line:.3f}"])
 
 
 def bars(rows: Sequence[tuple[str, float, str]], limit: float) -> str:
@@ -54,17 +55,23 @@ def bars(rows: Sequence[tuple[str, float, str]], limit: float) -> str:
         # On the side where no bar is: at a long bar's end it would leave the picture, or lie on the name.
         parts.append(_text(x(0) + (-6 if z >= 0 else 6), y + 4, note, "end" if z >= 0 else "start", "note"))
     parts += [_text(x(value), height - 12, f"{value:+.0f}", "middle") for value in (-limit, limit)]
-    return _svg(height, parts, [name for name, _, _ in rows])
+    said = [f"{name}: {note}, {'beyond' if abs(z) > limit else 'within'} the band" for name, z, note in rows]
+    return _svg(height, parts, [name for name, _, _ in rows], said)
 
 
 def _x(value: float, low: float, high: float) -> float:
     return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
 
-def _svg(height: float, parts: Sequence[str], names: Iterable[str]) -> str:
-    """The picture, wider on the left where a name is longer than usual."""
+def _svg(height: float, parts: Sequence[str], names: Iterable[str], said: Iterable[str]) -> str:
+    """The picture, wider on the left where a name is longer than usual; `said`: what it shows, for who listens to the page.
+
+    On a narrow screen it is moved sideways: made narrower, its words could not be read.
+    """
     more = max(0, round(_LETTER * max(map(len, names), default=0)) - (_LEFT - 10))
-    return f'<svg viewBox="{-more} 0 {_WIDTH + more} {height}" role="img">{"".join(parts)}</svg>'
+    label = escape("; ".join(said))
+    svg = f'<svg viewBox="{-more} 0 {_WIDTH + more} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<div class="plot">{svg}</div>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
+from inference.gates import OTHER_FACE_SHARE
 from likeness.faces import FaceFinder
 from likeness.faces.framing import TOO_ALIKE, WIDTHS, corner
 from likeness.faces.scorer import looked_at
@@ -72,7 +73,7 @@ class FacePass:
     ) -> list[Image.Image]:
         """RGB pictures in their order, enlarged by as much as the face was; as they are where nothing is to be won.
 
-        That is where no face or several are found, and where the face fills the picture already, or next to nothing of it. `seeds`: of the noise.
+        That is where no face is found, or a second one that the gate counts, and where the face fills the picture already, or next to nothing of it. `seeds`: of the noise.
         `recipe`: its face_strength is above 0. `scheduler`: of diffusers, as `pictures` were drawn with.
         """
         done = list(pictures)
@@ -93,7 +94,7 @@ class FacePass:
     def _closeup(self, picture: Image.Image) -> Closeup | None:
         rgb = looked_at(picture)
         faces = self._finder.find(rgb)
-        if len(faces) != 1:
+        if not faces or (len(faces) > 1 and faces[1].size >= OTHER_FACE_SHARE * faces[0].size):
             return None
         side = self._family.resolution
         face = faces[0].moved(0, 0, picture.width / rgb.shape[1])

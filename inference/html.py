@@ -20,7 +20,7 @@ h1 { line-height: 1.2 } h2 { margin-top: 2.2rem } .soft { color: var(--soft) }
 .key div { border-top: 3px solid var(--good); padding-top: .4rem } .key .bad { border-color: var(--bad) } .key b { font-size: 1.7rem; display: block }
 .shots { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .8rem }
 figure { margin: 0 } img { width: 100%; border-radius: 4px } figcaption { font-size: .8rem } .bad figcaption { color: var(--bad) }
-svg { width: 100%; font: 13px system-ui, sans-serif } svg text { fill: var(--ink) } svg .note { fill: var(--soft); font-size: 12px }
+.plot { overflow-x: auto } svg { width: 100%; min-width: 36rem; font: 13px system-ui, sans-serif } svg text { fill: var(--ink) } svg .note { fill: var(--soft); font-size: 12px }
 circle { fill: var(--good); fill-opacity: .55 } .limit { stroke: var(--bad); stroke-dasharray: 4 3 } .zero { stroke: var(--soft) }
 .band { fill: var(--band) } rect.within { fill: var(--good) } rect.beyond { fill: var(--bad) } pre { overflow: auto; font-size: .75rem }
 """

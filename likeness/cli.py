@@ -128,13 +128,12 @@ def _photographs_in(folder: Path) -> list[Path]:
     from likeness.images import SUFFIXES
     from likeness.person import regular_files
 
-    found = regular_files(folder)
-    photographs = [path for path in found if path.suffix.lower() in SUFFIXES]
+    photographs = [path for path in regular_files(folder) if path.suffix.lower() in SUFFIXES]
     if not photographs:
-        remedy = f"Give a folder with files that end in {', '.join(sorted(SUFFIXES))}"
+        remedy = f"Give one with files in it, no links or folders, that end in {', '.join(sorted(SUFFIXES))}"
         raise LikenessError("there are no photographs in this folder", remedy, folder)
-    if len(photographs) < len(found):
-        typer.echo(f"Not photographs, and left where they are: {len(found) - len(photographs)}.")
+    if left := sum(not path.name.startswith(".") for path in folder.iterdir()) - len(photographs):
+        typer.echo(f"Not photographs, but links, folders or other files, and left where they are: {left}.")
     return photographs
 
 

@@ -137,7 +137,8 @@ def _is_heif(head: bytes) -> bool:
 def _unidentified(path: Path, head: bytes) -> PhotoError:
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     if head.startswith(_SIGNATURES) or is_webp or _is_heif(head):
-        return _damaged(path, EOFError("truncated"))
+        what = "a part of the file is missing, or it is of a rare kind"
+        return PhotoError("truncated", what, f"Copy or download the photo again. {_RESAVE}", path)
     with suppress(Exception), Image.open(path) as other:
         what = f"{other.format} pictures are not read"
         return PhotoError("unsupported", what, _RESAVE, path)

@@ -1,6 +1,7 @@
 """Portraits cut from a photograph, square or upright: all of it, head and shoulders, close."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,6 +36,11 @@ class Frame:
     def box(self) -> tuple[float, float, float, float]:
         """(x0, y0, x1, y1)."""
         return self.left, self.top, self.left + self.width, self.top + self.height
+
+    def shows(self, face: Face) -> bool:
+        """Whether any of that face is within it."""
+        left, top, right, bottom = self.box
+        return face.box[0] < right and face.box[2] > left and face.box[1] < bottom and face.box[3] > top
 
 
 def portrait_size(shape: Shape, resolution: int) -> tuple[int, int]:
@@ -78,14 +84,15 @@ def _placed(crop: Crop, wide: float, taller: float, face: Face, width: int, heig
 class Photograph:
     """A photograph and the face on it, to cut portraits from."""
 
-    def __init__(self, picture: Image.Image, face: Face, finder: FaceFinder) -> None:
-        """`picture`: RGB, upright. `finder` says which pixels are the person."""
-        self.picture, self.face = picture, face
+    def __init__(self, picture: Image.Image, face: Face, finder: FaceFinder, others: Sequence[Face] = ()) -> None:
+        """`picture`: RGB, upright. `finder` says which pixels are the person. `others`: faces of somebody else."""
+        self.picture, self.face, self._others = picture, face, others
         self._person = Image.fromarray((finder.person_mask(np.asarray(picture)) * 255).astype(np.uint8))
 
     def frames(self, resolution: int, shape: Shape = "square") -> list[Frame]:
-        """See `frames`."""
-        return frames(self.face, self.picture.width, self.picture.height, resolution, shape)
+        """See `frames`; those that show somebody else's face are left out, unless all do: then it is the closest."""
+        found = frames(self.face, self.picture.width, self.picture.height, resolution, shape)
+        return [frame for frame in found if not any(frame.shows(other) for other in self._others)] or found[-1:]
 
     def cut(self, frame: Frame, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
         """The frame's portrait at `size` (width, height in px), RGB, and how much each of its pixels is face, L."""

@@ -30,6 +30,7 @@ class PhotoVerdict:
     reason: str = ""
     remedy: str = ""
     face: Face | None = None
+    others: list[Face] = field(default_factory=list, repr=False)
     width: int = 0
     height: int = 0
     sharpness: float | None = None
@@ -120,7 +121,8 @@ def judge(verdict: PhotoVerdict, rgb: Pixels, settings: IntakeSettings, finder: 
     faces = finder.find(rgb)
     if not faces:
         return _judge_without_face(verdict, rgb, settings)
-    verdict.face = face = faces[0]
+    face, *verdict.others = faces
+    verdict.face = face
     if len(faces) > 1 and faces[1].size >= settings.rival_face * face.size:
         return verdict.reject(
             "several-faces", f"{len(faces)} faces, none clearly the main one", "Crop it to the one person who is meant"
@@ -134,6 +136,8 @@ def judge(verdict: PhotoVerdict, rgb: Pixels, settings: IntakeSettings, finder: 
         return verdict.reject(
             "face-too-small", reason, f"Come closer: at least {settings.min_face:.0f} pixels are needed"
         )
+    if abs(face.roll) > settings.max_roll:
+        return verdict.reject("sideways", "the head lies on its side", "Turn the photo upright")
     _judge_face(verdict, rgb, face, settings)
 
 
@@ -155,17 +159,18 @@ def _judge_face(verdict: PhotoVerdict, rgb: Pixels, face: Face, settings: Intake
             "too-bright", "parts of the face are burnt out white", "Take it without flash or direct sun"
         )
     if measure.colour(rgb, face) < settings.min_colour:
-        return verdict.reject("no-colour", "the photo is black and white", "Use the one in colour, without a filter")
+        reason = "the skin has no colour, or a false one: black and white, a filter, or coloured light"
+        return verdict.reject("no-colour", reason, "Use the one in natural colours, without a filter")
+    verdict.sharpness = measure.sharpness(rgb, face)
+    if verdict.sharpness < settings.min_sharpness:  # before the eyes, which nobody sees on a blurred photograph either
+        return verdict.reject(
+            "blurred", "the face is blurred", "Hold still, wipe the lens, and tap on the face to focus"
+        )
     eyes = measure.eye_visibility(rgb, face)
     behind_lenses = eyes.contrast < settings.min_eye_contrast and eyes.lid < settings.dark_lid
     if behind_lenses or eyes.contrast < settings.blank_eye_contrast:
         return verdict.reject("eyes-hidden", "the eyes cannot be seen", "Take sunglasses off and keep the eyes open")
-    verdict.sharpness = measure.sharpness(rgb, face)
     verdict.glasses = measure.glasses_rim(rgb, face) > settings.glasses_rim
-    if verdict.sharpness < settings.min_sharpness:
-        return verdict.reject(
-            "blurred", "the face is blurred", "Hold still, wipe the lens, and tap on the face to focus"
-        )
     if verdict.sharpness < settings.soft_sharpness:
         verdict.verdict, verdict.code, verdict.reason = "warning", "soft", "the face is a little soft"
         verdict.remedy = "Used; a sharper one would be better"

@@ -18,16 +18,27 @@ _ENOUGH_TO_KNOW = 3  # photographs in a group before its own spread says anythin
 
 
 def reject_duplicates(photos: list[Examined]) -> list[Examined]:
-    """Rejects all but the best of photographs that are one and the same; returns the kept ones in their order."""
-    kept: list[Examined] = []
-    for photo in sorted(photos, key=_goodness, reverse=True):
-        twin = next((other for other in kept if _same_photo(photo, other)), None)
-        if twin is None:
-            kept.append(photo)
-        else:
-            reason = f"almost the same photo as {twin.verdict.file.name}, which is better or as good"
+    """Rejects all but the best of photographs that are one and the same; returns the kept ones in their order.
+
+    Two copies that were changed in different ways are known by the photograph between them, or by a third copy.
+    """
+    groups: list[list[Examined]] = []
+    for photo in photos:
+        copies, apart = [photo], []
+        for group in groups:
+            if any(_same_photo(photo, other) for other in group):
+                copies += group
+            else:
+                apart.append(group)
+        groups = [*apart, copies]
+    kept = []
+    for group in groups:
+        best, *others = sorted(group, key=_goodness, reverse=True)
+        kept.append(best)
+        for photo in others:
+            reason = f"almost the same photo as {best.verdict.file.name}, which is better or as good"
             photo.verdict.reject("duplicate", reason, "Take another one instead, with other light or another angle")
-    return [photo for photo in photos if any(photo is other for other in kept)]
+    return [photo for photo in photos if any(photo is best for best in kept)]
 
 
 def reject_others(photos: list[Examined], threshold: float) -> tuple[list[Examined], bool]:
@@ -43,7 +54,9 @@ def reject_others(photos: list[Examined], threshold: float) -> tuple[list[Examin
     for index, photo in enumerate(photos):
         if index not in chosen:
             reason = "it does not look like the person on most of the other photos"
-            photo.verdict.reject("another-person", reason, "Take it out, or use one that shows the face more clearly")
+            photo.verdict.reject(
+                "another-person", reason, "Take it out, or use one that shows the face upright and more clearly"
+            )
     undecided = len(groups) > 1 and len(groups[0]) == len(groups[1])
     return [photo for index, photo in enumerate(photos) if index in chosen], undecided
 

@@ -25,6 +25,9 @@ class IntakeSettings(Settings):
     """A second face of at least this share of the largest one's size leaves open who is meant."""
     min_face_on_picture: float = Field(default=0.95, gt=0, le=1)
     """Share of the face's outline within the picture. Measured: whole faces 1.00; a fifth cut off, 0.89."""
+    max_roll: float = Field(default=60, ge=0, le=180)
+    """Tilt of the head, degrees, beyond which the photograph lies on its side: it would be learnt so. Measured: 18 at most; of
+    selfies turned by a quarter, 129 of 133 beyond 60."""
     min_sharpness: float = Field(default=0.24, ge=0, le=1)
     """Measured: untouched 0.247 and up (1 in 70 below 0.30); four fifths of those blurred by 3 of 256 px lie below."""
     soft_sharpness: float = Field(default=0.30, ge=0, le=1)
@@ -39,7 +42,8 @@ class IntakeSettings(Settings):
     max_burnt: float = Field(default=0.20, ge=0, le=1)
     """Share of the face that is burnt out. Measured: as taken 0.000; three stops brighter 0.46 and up on light skin."""
     min_colour: float = Field(default=0.02, ge=0, le=1)
-    """The skin's colour; below, it is black and white, and would be learnt and judged so. Measured: 0.11 and up; turned grey, 0."""
+    """How much redder than blue the skin is; below, it is black and white, or of a false colour, and would be learnt and judged so.
+    Measured: 0.11 and up, on skin of every tone; turned grey, 0."""
     min_eye_contrast: float = Field(default=0.5, ge=0)
     dark_lid: float = Field(default=0.75, ge=0)
     """Eyes are hidden when they show less contrast than this under a dark lid (dark lenses) ..."""

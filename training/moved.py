@@ -77,5 +77,6 @@ class Mover:
     def _open(self, photo: str) -> Photograph:
         """The main face is the first one, as intake has it. One photograph is kept: its rows follow each other."""
         picture = load_photo(self._person.selfies / photo)
-        self._photographs = {photo: Photograph(picture, self._finder.find(np.asarray(picture))[0], self._finder)}
+        face, *others = self._finder.find(np.asarray(picture))
+        self._photographs = {photo: Photograph(picture, face, self._finder, others)}
         return self._photographs[photo]

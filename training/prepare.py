@@ -150,7 +150,7 @@ def _portraits(
     if face is None:
         raise ValueError(f"{photo.file.name} was accepted without a face")
     scene, traits = Scene.of(rgb, face, bool(photo.glasses)), read_traits(rgb, face)
-    photograph = Photograph(picture, face, finder)
+    photograph = Photograph(picture, face, finder, photo.others)
     for frame in photograph.frames(resolution, shape):
         portrait, mask = photograph.cut(frame, portrait_size(shape, resolution))
         yield {

@@ -83,6 +83,8 @@ def test_each_picture_passes_or_says_why_not(certified: Certified) -> None:
     passed = certified.report["checks"]
     assert (passed["passed"], passed["share"], certified.report["pictures"]) == (3, 0.5, 6)
     assert passed["interval_95"]["low"] < 0.5 < passed["interval_95"]["high"]
+    shot = next(each["file"] for each in certified.report["each"] if each["rejected_for"] == ["no face"])
+    assert f"<figcaption>{shot.removesuffix('.png')}: no face<" in certified.html, "seeds are alike in every render"
 
 
 def test_the_yield_is_of_all_that_were_drawn(certified: Certified) -> None:
@@ -222,6 +224,17 @@ def test_a_record_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(LikenessError, match="no index or record"):
         read_record(tmp_path / "a.json")
+
+
+def test_charts_say_in_words_what_they_show() -> None:
+    said = [re.findall(r'role="img" aria-label="([^"]*)"', plot)[0] for plot in (
+        strips({"<me>": [0.5, 0.75], "others": [0.125]}, 0.25, "accepted above"),
+        bars([("nose", -4.0, "-2 %"), ("jaw", 1.0, "+1 %")], 3.0),
+    )]  # fmt: skip
+    assert said == [
+        "&lt;me&gt;: mean 0.625, 0.500 to 0.750; others: mean 0.125, 0.125 to 0.125; accepted above 0.250",
+        "nose: -2 %, beyond the band; jaw: +1 %, within the band",
+    ]
 
 
 def test_charts_stay_on_their_canvas_and_escape_words() -> None:

@@ -13,6 +13,7 @@ from inference.styles import Style, find_style
 from likeness import resources
 from likeness.faces import FaceFinder
 from likeness.faces.framing import WIDTHS
+from likeness.faces.scorer import looked_at
 from likeness.families import Recipe, load_family
 from likeness.images import load_photo
 
@@ -89,6 +90,18 @@ def test_what_has_no_face_or_several_or_one_that_fills_it_stays(
     (asked,) = painter.asked
     assert asked["prompts"] == ["person 1"] and [one.initial_seed() for one in asked["generators"]] == [1]
     assert drawn(face_pass, [empty, two]) == [empty, two] and len(painter.asked) == 1
+
+
+def test_a_picture_on_the_wall_does_not_keep_the_face_from_being_drawn_again(
+    face_pass: FacePass, painter: Painter, portrait: Image.Image
+) -> None:
+    picture = Image.new("RGB", (SIDE + 64, SIDE), "grey")
+    picture.paste(portrait, (0, 0))
+    picture.paste(portrait.resize((64, 64)), (SIDE, 0))
+    assert len(FaceFinder().find(looked_at(picture))) == 2
+    (closeup, alone) = (face_pass._closeup(one) for one in (picture, portrait))
+    assert closeup and alone and closeup.corner == pytest.approx(alone.corner, abs=4)
+    assert drawn(face_pass, [picture])[0] is not picture and len(painter.asked) == 1
 
 
 def test_a_picture_narrower_than_the_square_stays(face_pass: FacePass, painter: Painter, portrait: Image.Image) -> None:

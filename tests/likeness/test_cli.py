@@ -60,7 +60,10 @@ def test_create_then_show(
 ) -> None:
     ana = tmp_path / "people" / "ana"
     options = ["--who", "Ana", "--basis", "self", "--when", "2026-11-01", "--photos", str(photos)]
+    (photos / "more").mkdir()
+    (photos / "link.jpg").symlink_to(photos / "a.jpg")
     assert run(monkeypatch, "person", "create", str(ana), *options) == 0
+    assert "links, folders or other files, and left where they are: 3." in capsys.readouterr().out
     assert [path.name for path in Person.open(ana).selfie_files()] == ["a.jpg", "b.JPG"]
     for name in ("1.png", "1.json", "sheet.jpg"):  # a headshot with its record, and the contact sheet
         (ana / "headshots" / "run").mkdir(parents=True, exist_ok=True)

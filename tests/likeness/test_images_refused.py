@@ -4,6 +4,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -94,6 +95,12 @@ def _damage(chance: np.random.Generator, folder: Path, data: npt.NDArray[np.uint
             assert load_photo(path).mode == "RGB"
         except PhotoError as error:
             assert str(error).startswith(str(path))
+
+
+def test_a_kind_of_tiff_that_is_not_read_is_not_said_to_be_cut_short(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.tif"), np.zeros((20, 20, 3), np.float32))  # colours as fractions
+    with pytest.raises(PhotoError, match=r"or it is of a rare kind\. .*save it again as JPEG"):
+        load_photo(tmp_path / "a.tif")
 
 
 def test_not_pictures(tmp_path: Path) -> None:

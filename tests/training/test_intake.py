@@ -58,6 +58,9 @@ def good_and_bad(folder: Path) -> dict[str, str]:
     face = FINDER.find(rgb)[0]
     photos.save(folder / "sunglasses.png", photos.with_sunglasses(rgb, face))
     photos.save(folder / "blurred.png", photos.blurred(rgb, face, 4))
+    photos.save(folder / "very-blurred.png", photos.blurred(rgb, face, 10))
+    photos.save(folder / "lying.png", np.rot90(enlarged(photos.selfies(person)[10])))
+    photos.save(folder / "blue-skin.png", np.ascontiguousarray(rgb[..., ::-1]))
     photos.save(folder / "dark.png", photos.stops(rgb, -4))
     photos.save(folder / "bright.png", photos.stops(rgb, 3.5))
     photos.save(folder / "pitch-black.png", np.zeros((400, 400, 3), np.uint8))
@@ -77,7 +80,7 @@ def good_and_bad(folder: Path) -> dict[str, str]:
         "landscape.png": "no-face", "group.png": "several-faces", "stranger.jpg": "another-person",
         "duplicate.jpg": "duplicate", "sunglasses.png": "eyes-hidden", "blurred.png": "blurred", "dark.png": "too-dark",
         "bright.png": "too-bright", "grey.jpg": "no-colour", "pitch-black.png": "too-dark", "small.png": "too-small", "far.png": "face-too-small",
-        "cut.png": "cut-off",
+        "cut.png": "cut-off", "very-blurred.png": "blurred", "lying.png": "sideways", "blue-skin.png": "no-colour",
     }  # fmt: skip
     return bad | {path.name: "ok" for path in good} | {"sideways.jpg": "ok"}
 

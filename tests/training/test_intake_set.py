@@ -1,10 +1,13 @@
 """Grouping by person, on vectors of known likeness."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 
-from training.intake_set import person_groups
+from training.fingerprint import Fingerprint
+from training.intake_photo import Examined, PhotoVerdict
+from training.intake_set import person_groups, reject_duplicates
 
 
 def cosines(*people: tuple[int, float], between: float) -> np.ndarray:
@@ -47,3 +50,20 @@ def test_three_hundred_photographs_are_grouped_in_a_moment():
     started = time.process_time()
     assert [len(group) for group in person_groups(vectors @ vectors.T, 0.5)] == [300]
     assert time.process_time() - started < 15
+
+
+def test_two_copies_are_known_by_a_third_between_them():
+    """One turned a little and one without much of its colour, say: whichever of the three comes first or is the best."""
+
+    def photo(name: str, differing: int, sharpness: float) -> Examined:
+        bits, none = np.arange(63) < differing, np.arange(63) % 2 == 0
+        verdict = PhotoVerdict(Path(name), "ok", "ok", sharpness=sharpness)
+        return Examined(verdict, identity=np.array([1.0]), fingerprint=Fingerprint(bits, none, none ^ bits))
+
+    for order in ([0, 7, 14], [0, 14, 7], [7, 0, 14]):
+        for best in order:
+            copies = [photo(f"{bits}.jpg", bits, 0.4 + (bits == best) / 10) for bits in order]
+            (kept,) = reject_duplicates(copies)
+            assert kept.verdict.name == f"{best}.jpg" and kept.verdict.verdict == "ok"
+            codes = [one.verdict.code for one in copies if one is not kept]
+            assert codes == ["duplicate"] * 2 and f"{best}.jpg" in copies[-1 if copies[0] is kept else 0].verdict.reason

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from likeness.errors import LikenessError
-from likeness.faces import FaceFinder
+from likeness.faces import Face, FaceFinder
 from likeness.faces.following import pose_words
 from likeness.faces.framing import WIDTHS
 from likeness.person import Consent, Person
 from tests import photos
 from training import prepare as preparation
 from training.captions import CaptionSettings, Scene, caption
-from training.crops import frames
+from training.crops import Frame, Photograph, frames
 from training.prepare import PrepareSettings, choose_held_out, load_portraits, prepare
 from training.variety import TRAITS
 
@@ -190,6 +191,22 @@ def test_a_photograph_taken_closely_says_which_portrait_it_nearly_is(ratio, crop
         assert frames(face, side, 2 * side, 2 * side + 1)[0].also is None, "that would be enlarged too much"
 
 
+def test_somebody_else_is_on_no_portrait():
+    """As long as a closer one leaves them out."""
+    rgb = photos.astronaut()
+    face, picture = FINDER.find(rgb)[0], Image.fromarray(rgb)
+
+    def cut(*others: Face) -> list[Frame]:
+        return Photograph(picture, face, FINDER, others).frames(128)
+
+    whole, closer, closest = cut()
+    left, top, _, _ = closer.box
+    corner = face.moved(-face.box[2], -face.box[3])  # with its chin
+    assert cut(corner.moved(left - 1, top - 1)) == [closer, closest]
+    assert cut(corner.moved(left + 9, top + 9)) == [closest]
+    assert cut(corner) == [whole, closer, closest] and cut(face) == [closest]
+
+
 def test_captions_name_framing_pose_and_light_and_never_looks():
     rgb = photos.astronaut()
     face = FINDER.find(rgb)[0]
@@ -201,11 +218,11 @@ def test_captions_name_framing_pose_and_light_and_never_looks():
     assert pose_words(face.yaw) in caption(scene, face, 512, settings)
     grey = np.repeat(rgb.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     assert "black and white photograph" in caption(Scene.of(grey, face, False), face, 512, settings)
-    # Only the face has colour: black clothes before a white wall.
-    left, top, right, bottom = (round(edge) for edge in face.box)
-    wall = np.full((900, 900, 3), 235, np.uint8)
-    wall[400 : 400 + bottom - top, 400 : 400 + right - left] = rgb[top:bottom, left:right]
-    assert not Scene.of(wall, face.moved(400 - left, 400 - top), False).monochrome
+    coloured = np.full_like(grey, 245)  # before a white wall, in grey clothes
+    x0, y0, x1, y1 = (round(edge) for edge in face.box)
+    coloured[y0:] = grey[y0:]
+    coloured[y0:y1, x0:x1] = rgb[y0:y1, x0:x1]
+    assert "black and white" not in caption(Scene.of(coloured, face, False), face, 512, settings)
     assert "dim light" in caption(Scene.of(photos.stops(rgb, -3), face, False), face, 512, settings)
     assert caption(Scene(None, False, True), face, 512, settings).endswith("wearing glasses")
 
