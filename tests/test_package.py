@@ -1,7 +1,9 @@
 """What is installed: the lock against the declared dependencies, and the content of the wheel."""
 
+import os
 import shutil
 import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -47,6 +49,16 @@ def test_the_lock_brings_no_cuda() -> None:
 def test_no_registry_is_named(file: str) -> None:
     text = (ROOT / file).read_text()
     assert not [word for word in ("http:", "https:", "index-url", "find-links") if word in text]
+
+
+def test_onnxruntime_reports_nothing_to_its_makers(tmp_path: Path) -> None:
+    """It keeps what it would send, and a number of the machine, in the user's cache."""
+    pytest.importorskip("onnxruntime")
+    silencing = ("ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "XDG_CACHE_HOME")
+    environment = {name: value for name, value in os.environ.items() if name not in silencing}
+    command = [sys.executable, "-c", "import likeness, onnxruntime"]
+    subprocess.run(command, env=environment | {"HOME": str(tmp_path)}, cwd=ROOT, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 PYTHON = r"""#!/bin/sh

@@ -214,7 +214,7 @@ class Loop:
             values["lr" if group["name"] == "denoiser" else f"lr_{group['name']}"] = group["lr"]
         if "d" in self.optimizer.param_groups[0]:
             values["prodigy_d"] = float(self.optimizer.param_groups[0]["d"])
-        self.accelerator.log(values, step=self.done)
+        tracking.log(self.accelerator, values, self.done)
 
     def _look(self) -> None:
         """Evaluates and draws samples when it is time; the main process alone."""
@@ -227,7 +227,7 @@ class Loop:
         with self.averaged(), torch.no_grad():
             if parts.evaluation is not None and due:
                 values = parts.evaluation.losses(self._predict, parts.family.schedule, self.accelerator.device)
-                self.accelerator.log(values, step=self.done)
+                tracking.log(self.accelerator, values, self.done)
             if parts.samples is not None and drawn:
                 images = self._draw(parts.samples)
                 samples.write(self.folder / "samples", images, self.done)
@@ -235,7 +235,7 @@ class Loop:
             if parts.selector is not None and chosen:
                 draw = functools.partial(self._draw, parts.selector.pictures)
                 values = parts.selector.consider(self.done, draw, adapter.adapter_state(parts.family))
-                self.accelerator.log(values, step=self.done)
+                tracking.log(self.accelerator, values, self.done)
 
     def _predict(self, noisy: Tensor, timesteps: Tensor, prompts: list[str]) -> Tensor:
         prediction: Tensor = self.parts.model(noisy, timesteps, *self._conditioning(prompts, {}))

@@ -17,7 +17,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.state import AcceleratorState
 from accelerate.utils import GradientAccumulationPlugin, parse_flag_from_env
 
-from likeness import adapter, resources
+from likeness import adapter, files, resources
 from likeness.adapter import AdapterInfo
 from likeness.errors import LikenessError
 from likeness.memory import fits
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         if recipe is not None and recipe is not options.config and speaks:
             print(f"note: without --config this is the base's own recipe, {recipe.name}", file=sys.stderr)
         config = TrainConfig.load(recipe, options.overrides)
-        folder = train(config)
+        with tracking.hushed():
+            folder = train(config)
     except LikenessError as error:
         _tell(error, rank)
         return error.exit_code
@@ -122,6 +123,7 @@ def train(config: TrainConfig) -> Path:
                 tracker.finish()
         raise
     else:
+        tracking.finish(accelerator)
         accelerator.end_training()
     finally:
         # accelerate keeps its settings for the life of the process; another run in it may want others.
@@ -160,9 +162,10 @@ def _train(config: TrainConfig, person: Person, accelerator: Accelerator, start:
             for note in filter(None, (steps_note, parts.portraits.note, parts.selector_note)):
                 accelerator.print(f"note: {note}")
         accelerator.wait_for_everyone()
-        tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
-        for tracker in accelerator.trackers:
-            tracker.store_init_configuration(tracking.config_values(config))
+        with files.explained(folder):
+            tracking.start(accelerator, config.tracking, folder, label, tracker_id, loop.done)
+            for tracker in accelerator.trackers:
+                tracker.store_init_configuration(tracking.config_values(config))
         loop.run()
         if accelerator.is_main_process:
             with loop.averaged():

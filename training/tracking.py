@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -130,6 +132,34 @@ def start(
         accelerator.init_trackers(settings.project, init_kwargs=options)
 
 
+def log(accelerator: Accelerator, values: dict[str, Any], step: int) -> None:
+    """Tells all trackers. Raises LikenessError when metrics.jsonl cannot be written; the others can be done without."""
+    for tracker in list(accelerator.trackers):
+        with _dispensable(accelerator, tracker):
+            tracker.log(values, step=step)
+
+
+def finish(accelerator: Accelerator) -> None:
+    """Ends all trackers."""
+    while accelerator.trackers:
+        with _dispensable(accelerator, tracker := accelerator.trackers[-1]):
+            tracker.finish()
+            accelerator.trackers.remove(tracker)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """On a full disk wandb's log and TensorBoard's thread tell of it by tracebacks beside what we say: inside, without."""
+    before = logging.raiseExceptions, threading.excepthook
+    if not os.environ.get("LIKENESS_DEBUG"):
+        logging.raiseExceptions = False
+        threading.excepthook = lambda end: None if isinstance(end.exc_value, OSError) else before[1](end)
+    try:
+        yield
+    finally:
+        logging.raiseExceptions, threading.excepthook = before
+
+
 def config_values(settings: Settings, prefix: str = "") -> dict[str, int | float | bool | str]:
     """The numbers, switches and choices from fixed words of a configuration, flat, with dotted keys.
 
@@ -150,11 +180,25 @@ def log_images(accelerator: Accelerator, settings: TrackingSettings, images: Seq
     if not settings.share_images:
         return
     pixels = np.stack([np.asarray(image) for image in images])
-    for tracker in accelerator.trackers:
-        if tracker.name == "tensorboard":
-            tracker.log_images({"samples": pixels}, step=step, dataformats="NHWC")
-        elif tracker.name == "wandb":
-            tracker.log_images({"samples": list(pixels)}, step=step)
+    for tracker in list(accelerator.trackers):
+        with _dispensable(accelerator, tracker):
+            if tracker.name == "tensorboard":
+                tracker.log_images({"samples": pixels}, step=step, dataformats="NHWC")
+            elif tracker.name == "wandb":
+                tracker.log_images({"samples": list(pixels)}, step=step)
+
+
+@contextmanager
+def _dispensable(accelerator: Accelerator, tracker: GeneralTracker) -> Iterator[None]:
+    """Does without a tracker, from here on, that raises inside: wandb's service gets the signals of a whole job, too, and dies of
+    them before the run has saved itself."""
+    try:
+        yield
+    except LikenessError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever somebody else's program raises
+        accelerator.trackers.remove(tracker)
+        accelerator.print(f"note: {tracker.name} gave up ({first_line(error)}); all numbers are in metrics.jsonl")
 
 
 @contextmanager

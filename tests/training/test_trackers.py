@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import wandb
+from accelerate.tracking import TensorBoardTracker
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from likeness.person import Person
@@ -102,3 +103,30 @@ def test_a_wandb_that_does_not_start_is_one_line(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "wandb does not start: No API key configured" in line and "tracking.wandb_mode=offline" in line
     assert "More" not in line
+
+
+@pytest.mark.parametrize("gives_up", ["log", "finish"])
+def test_a_tracker_that_gives_up_ends_no_run(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], gives_up: str
+) -> None:
+    """As wandb's service does when a scheduler sends SIGTERM to all processes of a job, of which the run is to save itself."""
+    told: list[str] = []
+
+    def failing(*_: Any, **__: Any) -> None:
+        told.append(gives_up)
+        raise ConnectionResetError("Connection lost")
+
+    monkeypatch.setattr(TensorBoardTracker, gives_up, failing)
+    settings = [
+        f"base={v_base}",
+        f"person={person.folder}",
+        "steps=2",
+        "batch_size=1",
+        "evaluation.every=0",
+        "name=run",
+    ]
+    assert main([*settings, "tracking.trackers=[tensorboard]"]) == 0
+    assert told == [gives_up], "who has given up is left alone"
+    shown = capsys.readouterr()
+    assert "note: tensorboard gave up (Connection lost); all numbers are in metrics.jsonl" in shown.out
+    assert len((person.runs / "run" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -1,4 +1,8 @@
+import errno
+import logging
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +59,30 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_ids_of_runs_say_nothing_and_differ() -> None:
     first, second = tracking.new_id("zebulon-pocket-lora"), tracking.new_id("zebulon-pocket-lora")
     assert first != second and len(first) == 10 and "zebulon" not in first
+
+
+def test_threads_and_logs_that_cannot_write_tell_no_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:
+    """TensorBoard's thread and wandb's log, on a full disk; another error of a thread is told."""
+    told: list[type[BaseException]] = []
+
+    def run(error: Exception) -> None:
+        raise error
+
+    class Full(logging.StreamHandler[Any]):
+        def format(self, record: logging.LogRecord) -> str:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = threading.excepthook
+    threading.excepthook = lambda end: told.append(end.exc_type)
+    try:
+        with tracking.hushed():
+            Full().handle(logging.makeLogRecord({}))
+            for error in (OSError(errno.ENOSPC, "No space left on device"), ValueError()):
+                thread = threading.Thread(target=run, args=(error,))
+                thread.start()
+                thread.join()
+        threading.excepthook(threading.ExceptHookArgs((OSError, OSError(), None, None)))
+    finally:
+        threading.excepthook = before
+    assert told == [ValueError, OSError], "outside, everything is told"
+    assert capsys.readouterr().err == ""
