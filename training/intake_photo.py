@@ -159,8 +159,9 @@ def _judge_face(verdict: PhotoVerdict, rgb: Pixels, face: Face, settings: Intake
             "too-bright", "parts of the face are burnt out white", "Take it without flash or direct sun"
         )
     if measure.colour(rgb, face) < settings.min_colour:
-        reason = "the skin has no colour, or a false one: black and white, a filter, or coloured light"
-        return verdict.reject("no-colour", reason, "Use the one in natural colours, without a filter")
+        return verdict.reject("no-colour", "the photo is black and white", "Use the one in colour, without a filter")
+    if measure.blueness(rgb, face) > settings.max_blueness:
+        return verdict.reject("false-colour", "the skin is blue", "Use one in natural colours, without a filter")
     verdict.sharpness = measure.sharpness(rgb, face)
     if verdict.sharpness < settings.min_sharpness:  # before the eyes, which nobody sees on a blurred photograph either
         return verdict.reject(

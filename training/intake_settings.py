@@ -42,8 +42,9 @@ class IntakeSettings(Settings):
     max_burnt: float = Field(default=0.20, ge=0, le=1)
     """Share of the face that is burnt out. Measured: as taken 0.000; three stops brighter 0.46 and up on light skin."""
     min_colour: float = Field(default=0.02, ge=0, le=1)
-    """How much redder than blue the skin is; below, it is black and white, or of a false colour, and would be learnt and judged so.
-    Measured: 0.11 and up, on skin of every tone; turned grey, 0."""
+    """The skin's colour; below, it is black and white, and would be learnt and judged so. Measured: 0.11 and up; turned grey, 0."""
+    max_blueness: float = Field(default=0.1, ge=-1, le=1)
+    """How much bluer than red the skin is; beyond, its colour is false. Measured: at most -0.11; red and blue exchanged, 0.11 and up."""
     min_eye_contrast: float = Field(default=0.5, ge=0)
     dark_lid: float = Field(default=0.75, ge=0)
     """Eyes are hidden when they show less contrast than this under a dark lid (dark lenses) ..."""

@@ -80,7 +80,7 @@ def good_and_bad(folder: Path) -> dict[str, str]:
         "landscape.png": "no-face", "group.png": "several-faces", "stranger.jpg": "another-person",
         "duplicate.jpg": "duplicate", "sunglasses.png": "eyes-hidden", "blurred.png": "blurred", "dark.png": "too-dark",
         "bright.png": "too-bright", "grey.jpg": "no-colour", "pitch-black.png": "too-dark", "small.png": "too-small", "far.png": "face-too-small",
-        "cut.png": "cut-off", "very-blurred.png": "blurred", "lying.png": "sideways", "blue-skin.png": "no-colour",
+        "cut.png": "cut-off", "very-blurred.png": "blurred", "lying.png": "sideways", "blue-skin.png": "false-colour",
     }  # fmt: skip
     return bad | {path.name: "ok" for path in good} | {"sideways.jpg": "ok"}
 
