@@ -16,6 +16,7 @@ import likeness.commands
 import training.commands
 from likeness import __version__
 from likeness.errors import LikenessError
+from likeness.files import permitted
 
 EXIT_KILLED = 130
 """As shells have it of what Ctrl-C ended."""
@@ -159,7 +160,8 @@ def main() -> None:
     if os.environ.get("LIKENESS_DEBUG"):
         app()
     try:
-        app()
+        with permitted():
+            app()
     except LikenessError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
