@@ -16,6 +16,7 @@ import likeness.commands
 import training.commands
 from likeness import __version__
 from likeness.errors import LikenessError
+from likeness.files import permitted
 from training.signals import EXIT_INTERRUPTED, EXIT_KILLED, Interrupted
 
 # Typer builds the command tree when called, so every heavy import waits inside the command that needs it.
@@ -155,7 +156,8 @@ def main() -> None:
     if os.environ.get("LIKENESS_DEBUG"):
         app()
     try:
-        app()
+        with permitted():
+            app()
     except LikenessError as error:
         _complain(str(error))
         sys.exit(error.exit_code)

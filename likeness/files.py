@@ -30,7 +30,7 @@ _REMEDIES = {
     errno.ENOSPC: "Free some space on that disk, or choose a folder on another one",
     errno.EDQUOT: "Free some of your disk quota, or choose a folder on another disk",
     errno.EFBIG: "Choose a folder on a file system that allows larger files",
-    errno.EROFS: "That disk is read-only: choose a folder on another one",
+    errno.EROFS: "That disk is read-only: make it writable, or choose a folder on another one",
     errno.EACCES: "Give yourself permission to that folder, or choose another",
     errno.EPERM: "Give yourself permission to that folder, or choose another",
     errno.ENOENT: "Check the spelling of the path",
@@ -54,6 +54,18 @@ def explained(path: Path, doing: str = "cannot be written") -> Iterator[None]:
         yield
     except OSError as error:
         raise _explanation(error, path, doing) from error
+
+
+@contextmanager
+def permitted() -> Iterator[None]:
+    """Turns a PermissionError that nobody explained into a LikenessError: to ask whether a file is there raises one already,
+    in a folder that is somebody else's."""
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        raise _explanation(error, Path(os.fsdecode(error.filename)), "cannot be entered or read") from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -175,6 +187,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         _sync_folder(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, LikenessError) and error.path and Path(error.path).is_relative_to(temporary):
+            error.path = path  # what it names is gone, and was hidden
         cause = _as_os_error(error)
         if cause is None:
             raise

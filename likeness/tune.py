@@ -72,6 +72,9 @@ def compare(wanted: Comparison, name: str, console: Console) -> tuple[list[Row],
     Raises Interrupted when it was asked to stop in a training: the same again goes on from there. Raises LikenessError.
     """
     todo = wanted.cells()
+    with files.explained(wanted.out):
+        # People's scores by name, outside their folders that nobody else may enter.
+        wanted.out.mkdir(mode=0o700, parents=True, exist_ok=True)
     card = Scorecard(wanted.scores)
     members = strata(person.name for person in wanted.people)
 

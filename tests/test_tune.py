@@ -142,6 +142,7 @@ def test_tune_writes_the_best_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert best.lora.alpha == 3 and best.steps == 1
     assert best.tracking.trackers == ["tensorboard"] and not best.accept_license, "whoever takes it reads the licence"
     assert trackers == [[]] * 3, "a sweep's own runs are told to nobody"
+    assert out.stat().st_mode & 0o077 == 0, "scores by name"
     report = json.loads((out / "tune.json").read_text())
     assert report["judged_by"] == "choosing" and len(report["cells"]) == 3
     assert len(asked) == 3 and len({frozenset(photos) for photos in asked}) == 1 and len(asked[0]) == 1

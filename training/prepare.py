@@ -17,7 +17,7 @@ from pydantic import Field
 from likeness import randomness
 from likeness.errors import LikenessError
 from likeness.faces import FaceFinder
-from likeness.files import claim, new_folder, sha256, write_json
+from likeness.files import claim, new_folder, remove_leftovers, sha256, write_json
 from likeness.images import load_photo
 from likeness.person import Person
 from likeness.settings import Settings
@@ -65,7 +65,12 @@ def prepare(
         # Several runs of one person are often started at once. Each would take the place of what another is about to read.
         with claim(person.folder / ".preparing.lock", wait=True):
             if not _is_prepared(folder, recipe):
+<<<<<<< HEAD
                 _save(_rows(person, files, resolution, shape, settings, progress), folder, recipe)
+=======
+                remove_leftovers(folder.parent, folder.name)
+                _save(_rows(person, files, resolution, shape, seed, settings, progress), folder, recipe)
+>>>>>>> help6-1
     return folder
 
 

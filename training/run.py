@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         if recipe is not None and recipe is not options.config and speaks:
             print(f"note: without --config this is the base's own recipe, {recipe.name}", file=sys.stderr)
         config = TrainConfig.load(recipe, options.overrides)
-        with tracking.hushed():
+        with files.permitted(), tracking.hushed():
             folder = train(config)
     except LikenessError as error:
         _tell(error, rank)

@@ -141,6 +141,11 @@ def test_a_command_that_is_told_to_end_ends_as_by_ctrl_c(
     [
         (LikenessError("no such thing", "Make one", Path("people/ana")), 2, "people/ana: no such thing. Make one"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (
+            PermissionError(13, "Permission denied", "ana/consent.json"),
+            2,
+            "ana/consent.json: cannot be entered or read: perm",
+        ),
         (ZeroDivisionError("division\nby zero"), 1, "ZeroDivisionError: division by zero. This is a fault of"),
     ],
 )

@@ -73,6 +73,18 @@ def test_a_refused_write_is_one_line_and_leaves_the_old_file(
     assert names(tmp_path) == {"a.txt"}
 
 
+def test_an_error_inside_a_new_folder_names_the_one_that_was_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(LikenessError, match="no space left") as caught, files.new_folder(tmp_path / "x") as folder:
+        files.write_json(folder / "state.json", {})
+    assert caught.value.path == tmp_path / "x", "the hidden one is gone by then"
+
+
 def test_a_really_full_device_is_explained() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")

@@ -117,6 +117,16 @@ def test_a_failure_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert list(person.prepared.iterdir()) == []
 
 
+def test_what_a_killed_process_left_of_its_portraits_is_removed(tmp_path):
+    person = make_person(tmp_path / "ana")
+    left, others = (person.prepared / f".{width}.0123456789ab.tmp" / "data.arrow" for width in (32, 64))
+    for path in (left, others):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    prepare(person, 32)
+    assert not left.parent.exists() and others.exists()
+
+
 def test_refusals_are_one_clear_line(tmp_path):
     nobody = tmp_path / "bea"
     nobody.mkdir()

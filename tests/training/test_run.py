@@ -1,5 +1,6 @@
 """Whole runs on a tiny base, in this process: what they write, how they stop, go on and are refused."""
 
+import errno
 import shutil
 import signal
 from pathlib import Path
@@ -266,6 +267,19 @@ def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(v_base:
     train(config(v_base, person, steps=3))
     assert not any(path.exists() for path in mine) and all(path.exists() for path in others)
     assert steps_saved(person) == [2, 3]
+
+
+def test_a_folder_of_somebody_elses_is_one_line(
+    v_base: Path, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which nobody else may enter: to ask whether a file is there is refused there."""
+
+    def refused(person: Person) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(person.folder / "consent.json"))
+
+    monkeypatch.setattr(Person, "require_consent", refused)
+    assert main([f"base={v_base}", f"person={person.folder}"]) == 2
+    assert "consent.json: cannot be entered or read: permission denied. Give yourself" in capsys.readouterr().err
 
 
 def test_without_consent_nobody_is_trained(v_base: Path, person: Person) -> None:
