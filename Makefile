@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-CODE := $(wildcard likeness training inference scripts tests train.py)
+CODE := likeness training inference scripts tests train.py
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 

@@ -52,7 +52,7 @@ class Consent(Settings):
         return when
 
 
-def check_name(name: str, what: str = "a name") -> str:
+def check_name(name: str, what: str) -> str:
     """Returns a safe folder name unchanged. Raises LikenessError for anything that could leave its parent folder."""
     if _NAME.fullmatch(name):
         return name

@@ -170,12 +170,8 @@ def usual_recipe(overrides: Sequence[str]) -> Path | None:
 def differing_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The dotted keys that differ between two resolved configurations, those left out that a run may change on its way."""
     flat_old, flat_new = dict(_flat(old)), dict(_flat(new))
-    keys = sorted(flat_old.keys() | flat_new.keys())
-    return [
-        key
-        for key in keys
-        if key.split(".")[0] not in _MAY_CHANGE and flat_old.get(key, None) != flat_new.get(key, None)
-    ]
+    keys = [key for key in sorted(flat_old.keys() | flat_new.keys()) if key.split(".")[0] not in _MAY_CHANGE]
+    return [key for key in keys if flat_old.get(key) != flat_new.get(key)]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

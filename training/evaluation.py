@@ -52,16 +52,13 @@ class Evaluation:
         self._noise = [randomness.normal(s, seed, "evaluation", held_out.identity, i) for i, s in enumerate(shapes)]
         self._floor = floor
 
-    def __len__(self) -> int:
-        return len(self._examples)
-
     @torch.no_grad()
     def losses(self, predict: Predict, schedule: Schedule, device: torch.device | str) -> dict[str, float]:
         """Mean face-weighted squared error, over all noise levels ("evaluation/loss") and at each, before a flow's shift."""
         values: dict[str, float] = {}
         for number in range(self._quantiles):
             level = torch.tensor([(number + 0.5) / self._quantiles])
-            found = [self._loss(index, level, predict, schedule, device) for index in range(len(self))]
+            found = [self._loss(index, level, predict, schedule, device) for index in range(len(self._examples))]
             values[f"evaluation/{quantile_name(number, self._quantiles)}"] = sum(found) / len(found)
         return {"evaluation/loss": sum(values.values()) / len(values), **values}
 

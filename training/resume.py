@@ -52,7 +52,7 @@ def only_one(person: Person, run_name: str) -> Iterator[None]:
         yield
 
 
-def find_start(config: TrainConfig, person: Person, shares: int = 1) -> Start:
+def find_start(config: TrainConfig, person: Person, shares: int) -> Start:
     """Reads the run's folder and changes nothing in it. Raises LikenessError when the run cannot be gone on with.
 
     ``shares``: into how many a step's batch is split, over processes and accumulation rounds.

@@ -24,7 +24,6 @@ from likeness.families.quantization import Quantization
 from likeness.families.recipe import RECIPE_FILE, Recipe
 from likeness.families.schedule import DiscreteSchedule, Schedule
 from likeness.families.variant import Variant
-from likeness.quiet import quiet
 
 TargetPreset = Literal["attention", "attention-mlp", "all"]
 
@@ -223,11 +222,6 @@ class Family(ABC):
             what = f"diffusers has no pipeline of {self.name} that draws a picture again, which a face pass takes"
             raise LikenessError(what, "Leave face_strength at 0", self.base)
         return source.pipeline(self.redraw_class, self.folder, self.parts)
-
-    def save(self, folder: Path) -> None:
-        """Write the base in diffusers layout into `folder`, which should be new. OSError is left to the caller."""
-        with quiet():
-            self.pipeline().save_pretrained(folder, safe_serialization=True)
 
     @classmethod
     def hash(cls, base: str) -> str:

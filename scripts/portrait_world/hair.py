@@ -276,9 +276,7 @@ def _tail(head: Head, style: Style, rng: np.random.Generator) -> npt.NDArray[np.
     outward = unit(place - head.place(0.0, 0.35, 0.45))
     count, guides = 3000, 40
     roots = place + 0.08 * rng.normal(size=(guides, 3))
-    falling = replace(
-        style, gather=None, comb=None, clump=0.6, volume=0.15, points=style.points, curl=0.05, curl_rate=0.6
-    )
+    falling = replace(style, gather=None, comb=None, clump=0.6, volume=0.15, curl=0.05, curl_rate=0.6)
     start = _Guides(
         roots, unit(np.tile(outward, (guides, 1)) + 0.25 * rng.normal(size=(guides, 3))),
         style.tail * rng.uniform(0.8, 1.1, guides), np.ones(guides), 0.1 * rng.normal(size=(guides, 3)), np.ones(guides),
