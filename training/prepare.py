@@ -65,12 +65,8 @@ def prepare(
         # Several runs of one person are often started at once. Each would take the place of what another is about to read.
         with claim(person.folder / ".preparing.lock", wait=True):
             if not _is_prepared(folder, recipe):
-<<<<<<< HEAD
-                _save(_rows(person, files, resolution, shape, settings, progress), folder, recipe)
-=======
                 remove_leftovers(folder.parent, folder.name)
-                _save(_rows(person, files, resolution, shape, seed, settings, progress), folder, recipe)
->>>>>>> help6-1
+                _save(_rows(person, files, resolution, shape, settings, progress), folder, recipe)
     return folder
 
 
