@@ -21,6 +21,7 @@ GATE_HELP = (
     "A gate's mode, such as texture=warn: off, warn or reject; may be given several times. Gates: faults, skin, shape, "
     "texture, marks, hair, copying, setting, likeness."
 )
+WORDS_HELP = "With --guidance-from base: guidance by the words besides; 1 is none, 3 makes more of clothes and light."
 FROM_HELP = "What guidance leads away from: the negative words (words), or the base without the adapter (base)."
 SCHEDULER_HELP = "base, ddim, euler, dpm++, unipc, euler-trailing or lcm."
 QUANTIZE_HELP = "The base, text encoders too, in fewer bits: nf4, llm-int8, int8, fp8."
@@ -58,6 +59,7 @@ def render(
     steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps.", show_default=LIKED)] = None,
     guidance: Annotated[float | None, typer.Option(min=1, help="Guidance; 1 is none.", show_default=LIKED)] = None,
     guidance_from: Annotated[str | None, typer.Option(help=FROM_HELP, show_default=LIKED)] = None,
+    words_guidance: Annotated[float | None, typer.Option(min=1, help=WORDS_HELP, show_default=LIKED)] = None,
     scheduler: Annotated[str | None, typer.Option(help=SCHEDULER_HELP, show_default=LIKED)] = None,
     eta: Annotated[float | None, typer.Option(help="Noise put back, 0 to below 1.", show_default=LIKED)] = None,
     face_strength: Annotated[float | None, typer.Option(help=FACE_HELP, show_default=LIKED)] = None,
@@ -81,11 +83,10 @@ def render(
     from likeness.person import Person
 
     person = Person.open(folder)
-    choices = _choices(light, background, outfit, framing, expression, pose)
-    sampling = _sampling(guidance, guidance_from, steps, scheduler, eta, face_strength) | _sides(shape)
-    wanted = {"style": style, "choices": choices, "count": count, "oversample": oversample, "max_oversample": max_oversample,
-              "gates": _modes(gate or []), "seed": seed, "keep_rejected": keep_rejected, "subject": subject, "glasses": glasses,
-              "size": size, "format": format, "batch": batch, "sampling": sampling}  # fmt: skip
+    sampling = _sampling(guidance, guidance_from, words_guidance, steps, scheduler, eta, face_strength) | _sides(shape)
+    wanted = {"style": style, "choices": _choices(light, background, outfit, framing, expression, pose), "count": count,
+              "oversample": oversample, "max_oversample": max_oversample, "gates": _modes(gate or []), "seed": seed, "subject": subject,
+              "keep_rejected": keep_rejected, "glasses": glasses, "size": size, "format": format, "batch": batch, "sampling": sampling}  # fmt: skip
     which = _adapter(person, adapter), base, weight, device, variant or ("fast" if fast else None)
     _render(person, _request(wanted), Choice(*which, references, accept_license, quantize, offload))
 
@@ -239,7 +240,7 @@ def _choices(*words: str | None) -> dict[str, str]:
 
 
 def _sampling(*given: Any) -> dict[str, Any]:
-    names = "guidance_scale", "guidance_from", "steps", "scheduler", "eta", "face_strength"
+    names = "guidance_scale", "guidance_from", "words_scale", "steps", "scheduler", "eta", "face_strength"
     return dict(zip(names, given, strict=True))
 
 

@@ -37,7 +37,8 @@ def origin(renderer: Renderer, adapter: Path | None, sampling: Sampling) -> dict
 
 def words(prompt: Prompt, sampling: Mapping[str, Any]) -> dict[str, str]:
     """The words that take part in a picture that is drawn with this "sampling" of `origin`; of those that do not, empty ones."""
-    heeded = sampling["guidance_scale"] > 1 and sampling["guidance_from"] == "words" and sampling["negative"]
+    scale = sampling["guidance_scale" if sampling["guidance_from"] == "words" else "words_scale"]
+    heeded = scale > 1 and sampling["negative"]
     return {
         "prompt": prompt.positive,
         "negative_prompt": prompt.negative if heeded else "",

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from inference.face_pass import FacePass
+from inference.schedulers import scheduler_named
 from likeness import licences
 from likeness.adapter import AdapterInfo, load_into, read_info
 from likeness.adapter_file import stack_beneath
@@ -35,24 +36,6 @@ from likeness.settings import Settings
 
 LATENT_STREAM = "render"
 
-SCHEDULERS = {
-    "ddim": "DDIMScheduler",
-    "euler": "EulerDiscreteScheduler",
-    "dpm++": "DPMSolverMultistepScheduler",
-    "unipc": "UniPCMultistepScheduler",
-    "euler-trailing": "EulerDiscreteScheduler",
-    "lcm": "LCMScheduler",
-}
-
-
-def _options(name: str, steps: int) -> dict[str, Any]:
-    """Few steps have to begin at pure noise and lie evenly below it (999, 749, 499, 249): what is distilled to them was taught so."""
-    options: dict[str, dict[str, Any]] = {
-        "euler-trailing": {"timestep_spacing": "trailing"},
-        "lcm": {"original_inference_steps": steps},
-    }
-    return options.get(name, {})
-
 
 class Sampling(Settings):
     """How a picture is drawn. What is None is the base's own recipe."""
@@ -61,6 +44,7 @@ class Sampling(Settings):
     guidance_scale: float | None = Field(None, ge=1)
     guidance_rescale: float | None = Field(None, ge=0, le=1)
     guidance_from: Literal["words", "base"] | None = None
+    words_scale: float | None = Field(None, ge=1)
     scheduler: Literal["base", "ddim", "euler", "dpm++", "unipc", "euler-trailing", "lcm"] | None = None
     """Those that put noise back take it from the picture's seed, which is all the chance there is."""
     eta: float | None = Field(None, ge=0, lt=1)
@@ -182,9 +166,12 @@ class Renderer:
         if recipe.guidance_from == "base" and not self._leaves_base:
             what = "guidance away from the base takes a LoRA that can be switched off by itself, and there is none here"
             raise LikenessError(what, "Set guidance_from to words", self.base)
+        if recipe.guidance_from == "base" and recipe.words_scale != 1 and not self.family.unwanted_first:
+            what = f"guidance away from the base and by words together is not offered for {self.family.name}"
+            raise LikenessError(what, "Leave words_scale at 1, or set guidance_from to words", self.base)
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
-        self._set_scheduler(recipe.scheduler, recipe.steps)
+        self.pipe.scheduler = scheduler_named(recipe.scheduler, self._own_scheduler, recipe.steps, self.family)
         if recipe.face_strength:
             _ = self._face_pass  # refused before anything is drawn
         count = max(1, batch) if self.family.draws_batches else 1
@@ -197,8 +184,9 @@ class Renderer:
         shape = self.family.latent_shape(height, width)
         latents = torch.stack([initial_latents(job.seed, shape) for job in jobs])
         prompts, negatives = [job.prompt for job in jobs], [job.negative for job in jobs]
-        from_base = recipe.guidance_from == "base" and recipe.guidance_scale != 1
-        told = recipe.model_copy(update={"guidance_scale": 1.0, "guidance_rescale": 0.0}) if from_base else recipe
+        from_base = recipe.guidance_from == "base" and not recipe.guidance_scale == recipe.words_scale == 1
+        by_words = {"guidance_scale": recipe.words_scale, "guidance_rescale": 0.0}
+        told = recipe.model_copy(update=by_words) if from_base else recipe
         arguments = self.family.pipeline_arguments(told, prompts, negatives, latents.to(self.device))
         arguments |= self.family.stirring(self.pipe.scheduler, recipe, [job.seed for job in jobs])
         with quiet(), away_from_base(self.family.denoiser, recipe) if from_base else nullcontext():
@@ -211,22 +199,6 @@ class Renderer:
     @cached_property
     def _face_pass(self) -> FacePass:
         return FacePass(self.family)
-
-    def _set_scheduler(self, name: str, steps: int) -> None:
-        import diffusers
-
-        if name == "base":
-            self.pipe.scheduler = self._own_scheduler
-        elif self.family.schedule.kind == "flow":
-            what = (
-                f"{self.family.name} is drawn with its own scheduler alone: {name} is for diffusion, and it is a flow"
-            )
-            raise LikenessError(what, "Leave scheduler at base", self.base)
-        elif name in SCHEDULERS:
-            scheduler = getattr(diffusers, SCHEDULERS[name])
-            self.pipe.scheduler = scheduler.from_config(self._own_scheduler.config, **_options(name, steps))
-        else:
-            raise LikenessError(f"there is no scheduler {name!r}", f"There are: base, {', '.join(SCHEDULERS)}")
 
 
 def _check_memory(quantize: Quantization, offload: bool, adapter: Path | None, device: str) -> None:

@@ -18,6 +18,7 @@ _SAMPLING = {
     "steps": "steps",
     "guidance_scale": "guidance",
     "guidance_rescale": "rescale",
+    "words_scale": "words",
     "eta": "eta",
     "scheduler": "scheduler",
 }

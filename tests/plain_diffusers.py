@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from PIL import Image, ImageDraw, ImageFilter
 
-base, adapter, seed, prompt, negative, steps, guidance, rescale, eta, guidance_from, face, out = sys.argv[1:]
+base, adapter, seed, prompt, negative, steps, guidance, rescale, eta, guidance_from, words, face, out = sys.argv[1:]
 pipe = StableDiffusionPipeline.from_pretrained(base)
 pipe.load_lora_weights(adapter)
 
@@ -20,10 +20,10 @@ if guidance_from == "base":
         pipe.disable_lora()
         alone = unet.forward(*arguments, **options)[0]
         pipe.enable_lora()
-        return (alone + float(guidance) * (output[0] - alone),)
+        return (alone + float(guidance) * (output[0] - alone)[-1:],)
 
     pipe.unet.register_forward_hook(guide, with_kwargs=True)
-    scale = 1.0
+    scale = float(words)
 
 key = hashlib.blake2b(json.dumps([int(seed), "render"]).encode(), digest_size=16, person=b"likeness-rng-1").digest()
 draw = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))

@@ -91,7 +91,7 @@ def test_diffusers_alone_draws_the_same_headshot(made: Path, tmp_path: Path) -> 
     face |= {"strength": record["sampling"]["face_strength"]}
     arguments = [resources.base("pocket"), person / "adapters" / "pocket-lora", record["seed"], record["prompt"], ""]
     arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, recipe.guidance_from]
-    arguments += [json.dumps(face), tmp_path / "theirs.png"]
+    arguments += [recipe.words_scale, json.dumps(face), tmp_path / "theirs.png"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     subprocess.run([sys.executable, str(PLAIN), *map(str, arguments)], check=True, cwd=tmp_path, env=environment)
     theirs = np.asarray(Image.open(tmp_path / "theirs.png").convert("RGB"), int)

@@ -40,16 +40,19 @@ def render_latents(
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     scaled = getattr(scheduler, "scale_model_input", lambda latents, timestep: latents)
     stirred = family.stirring(scheduler, recipe, seeds)
-    from_base = recipe.guidance_from == "base" and has_adapter(family.denoiser)
+    from_base = recipe.guidance_from == "base" and not recipe.guidance_scale == recipe.words_scale == 1
+    from_base = from_base and has_adapter(family.denoiser)
     for timestep in scheduler.timesteps:
         noisy = scaled(latents, timestep)
         times = timestep.expand(len(noise))
         wanted = predict(noisy, times, positive)
-        if recipe.guidance_scale != 1:
-            if from_base:
-                with without_adapter(family.denoiser):
-                    wanted = guided(wanted, predict(noisy, times, positive), recipe)
-            else:
-                wanted = family.guide(wanted, predict(noisy, times, negative), recipe)
+        if from_base:
+            with without_adapter(family.denoiser):
+                alone = predict(noisy, times, positive)
+                wanted = guided(wanted, alone, recipe)
+                if recipe.words_scale != 1:
+                    wanted = wanted + (recipe.words_scale - 1) * (alone - predict(noisy, times, negative))
+        elif recipe.guidance_scale != 1:
+            wanted = family.guide(wanted, predict(noisy, times, negative), recipe)
         latents = scheduler.step(wanted.float(), timestep, latents, **stirred).prev_sample
     return latents

@@ -50,6 +50,8 @@ class Family(ABC):
     """Distilled relatives that take adapters trained on the base, the usual one first."""
     draws_batches: ClassVar[bool] = True
     """Whether the stock pipeline draws a picture in a batch as it does alone; else each is drawn alone."""
+    unwanted_first: ClassVar[bool] = False
+    """Whether the stock pipeline, where it guides, gives the denoiser one batch, of which the negative words' rows are the first half."""
     idle: ClassVar[frozenset[str]] = frozenset()
     """Of "denoiser" and "text" those in which some weights feed nothing, as in a last layer that nobody reads."""
     half: ClassVar[torch.dtype] = torch.float16

@@ -23,6 +23,8 @@ class Recipe(Settings):
 
     Where there is no adapter that can be switched off, from words.
     """
+    words_scale: float = Field(1.0, ge=1)
+    """Where it leads away from the base: how far what the base itself predicts is led away from the negative words, besides; 1 is none."""
     guidance_rescale: float = 0.0
     """Lin et al. 2023, arXiv 2305.08891: keeps guidance from over-exposing, above all with zero terminal SNR."""
     eta: float = Field(0.0, ge=0, lt=1)

@@ -39,6 +39,7 @@ class StableDiffusion(KLFamily):
     architecture = "stable-diffusion-v1"
     embedding_keys = {"text_encoder": "clip_l"}
     default_recipe = Recipe(steps=30, guidance_scale=6.0)
+    unwanted_first = True
 
     @property
     def resolution(self) -> int:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from inference.renderer import Renderer, RenderJob, Sampling
 from likeness import adapter, randomness
 from likeness.adapter import LoraSettings
+from likeness.errors import LikenessError
 from likeness.families import load_family
 from likeness.person import Person
 from tests.families.common import (
@@ -91,6 +92,43 @@ def test_guidance_away_from_the_base_is_that_of_anybodys_hook(
     noise = randomness.normal(latent_shape(name, TALL), SEED, "render")[None]
     with torch.no_grad():
         latents = render_latents(family, family.predict, family.encode_text([PROMPT]), {}, noise, recipe, [SEED])
+        pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_words_lead_the_base_beside_that(
+    name: str, bases: Callable[[str], Path], adapters: Callable[[str], Path]
+) -> None:
+    """A formula of three predictions, in the stock pipeline and while the adapter is trained; or the renderer refuses."""
+    folder, family = adapters(name), load_family(str(bases(name)))
+    how: dict[str, Any] = {"guidance_from": "base", "words_scale": 2.5}
+    if not family.unwanted_first:
+        with pytest.raises(LikenessError, match=f"by words together is not offered for {name}"):
+            ours(bases(name), folder, **how)
+        return
+    stock = DiffusionPipeline.from_pretrained(bases(name))
+    stock.load_lora_weights(folder)
+
+    def hook(module: Any, arguments: Any, options: Any, output: Any) -> Any:
+        stock.disable_lora()
+        unwanted, wanted = module.forward(*arguments, **options)[0].chunk(2)
+        stock.enable_lora()
+        led = unwanted + 2.5 * (wanted - unwanted) + 3.0 * (output[0].chunk(2)[1] - wanted)
+        return (torch.cat([led, led]),)
+
+    stock.unet.register_forward_hook(hook, with_kwargs=True)
+    theirs = drawn(stock, name, TALL)  # guided from one prediction to the same, which is that prediction
+    drawn_ours = ours(bases(name), folder, **how)
+    assert np.abs(drawn_ours - theirs).max() <= 1.5 / 255
+    assert np.abs(drawn_ours - ours(bases(name), folder, guidance_from="base")).max() > 0.01
+
+    family.pipeline().load_lora_weights(folder)
+    recipe = family.recipe.model_copy(update={"steps": STEPS, "guidance_scale": 3.0, **how})
+    noise = randomness.normal(latent_shape(name, TALL), SEED, "render")[None]
+    positive, negative = family.encode_text([PROMPT]), family.encode_text([NEGATIVE])
+    with torch.no_grad():
+        latents = render_latents(family, family.predict, positive, negative, noise, recipe, [SEED])
         pixels = family.decode_latents(latents)[0].permute(1, 2, 0)
     np.testing.assert_allclose(pixels.numpy() / 2 + 0.5, theirs, rtol=0, atol=1e-3)
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from inference.renderer import SCHEDULERS, Renderer, RenderJob, Sampling, checked_device, initial_latents
+from inference.renderer import Renderer, RenderJob, Sampling, checked_device, initial_latents
+from inference.schedulers import SCHEDULERS
 from likeness import adapter, files
 from likeness.adapter import LoraSettings
 from likeness.errors import LikenessError
@@ -158,20 +159,23 @@ def test_an_adapter_or_base_that_is_not_there(base: Path, tmp_path: Path) -> Non
         Renderer(str(tmp_path / "nothing"), None, "cpu")
 
 
-@pytest.mark.parametrize(("eta", "guidance_from"), [(0.0, "words"), (0.7, "words"), (0.0, "base")])
+@pytest.mark.parametrize(
+    ("eta", "guidance_from", "words"),
+    [(0.0, "words", 1.0), (0.7, "words", 1.0), (0.0, "base", 1.0), (0.0, "base", 3.0)],
+)
 @pytest.mark.parametrize("base", ["v_prediction"], indirect=True)
 def test_a_script_with_diffusers_alone_draws_the_same_picture(
-    renderer: Renderer, base: Path, lora: Path, tmp_path: Path, eta: float, guidance_from: str
+    renderer: Renderer, base: Path, lora: Path, tmp_path: Path, eta: float, guidance_from: str, words: float
 ) -> None:
     # The rescaling is of a guidance that the script leaves to the pipeline.
     rescale = {} if guidance_from == "words" else {"guidance_rescale": 0.0}
-    sampling = FEW.model_copy(update={"eta": eta, "guidance_from": guidance_from, **rescale})
+    sampling = FEW.model_copy(update={"eta": eta, "guidance_from": guidance_from, "words_scale": words, **rescale})
     job = RenderJob("a headshot of sks person, grey studio background", "blurry", seed=41)
     ours = renderer.render([JOBS[0], job], sampling)[1]
     recipe = sampling.over(renderer.family.recipe)
     arguments = [base, lora, job.seed, job.prompt, job.negative]
     arguments += [recipe.steps, recipe.guidance_scale, recipe.guidance_rescale, recipe.eta, guidance_from]
-    arguments += ["null", tmp_path / "theirs.png"]
+    arguments += [words, "null", tmp_path / "theirs.png"]
     subprocess.run(
         [sys.executable, str(PLAIN), *map(str, arguments)],
         check=True,
