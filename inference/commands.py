@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 SlotOption = Annotated[str | None, typer.Option(help="Words for this slot of the style; `likeness styles` lists some.")]
 LicenceOption = Annotated[bool, typer.Option("--accept-license", help="You read the base's licence, and may use it.")]
 LIKED = "as the base likes it"
-GATE_HELP = (
-    "A gate's mode, such as texture=warn: off, warn or reject; may be given several times. Gates: faults, skin, shape, "
-    "texture, marks, hair, copying, setting, likeness."
-)
+GATE_HELP = "A gate's mode, such as texture=warn (off, warn, reject); repeatable. Gates: faults, skin, shape, texture, marks, hair, copying, setting, likeness."
 WORDS_HELP = "With --guidance-from base: guidance by the words besides; 1 is none, 3 makes more of clothes and light."
 FROM_HELP = "What guidance leads away from: the negative words (words), or the base without the adapter (base)."
 SCHEDULER_HELP = "base, ddim, euler, dpm++, unipc, euler-trailing or lcm."
