@@ -158,17 +158,12 @@ class Renderer:
         """The pictures as their batches are done. A job gives the same picture in any batch, within float rounding.
 
         A face pass makes them larger. Raises LikenessError for a size that the base cannot draw, for eta with a scheduler
-        that knows none, for guidance from the base where there is no adapter, or none that can be switched off, and for a
-        face pass on a family that has none.
+        that knows none, for guidance from the base where there is no adapter, or none that can be switched off, for words_scale
+        without that or on a family that has none, and for a face pass likewise.
         """
         sampling = sampling or Sampling()
         recipe = sampling.over(self.recipe)
-        if recipe.guidance_from == "base" and not self._leaves_base:
-            what = "guidance away from the base takes a LoRA that can be switched off by itself, and there is none here"
-            raise LikenessError(what, "Set guidance_from to words", self.base)
-        if recipe.guidance_from == "base" and recipe.words_scale != 1 and not self.family.unwanted_first:
-            what = f"guidance away from the base and by words together is not offered for {self.family.name}"
-            raise LikenessError(what, "Leave words_scale at 1, or set guidance_from to words", self.base)
+        self._check_guidance(sampling, recipe)
         height, width = (side or self.family.resolution for side in (sampling.height, sampling.width))
         self.family.latent_shape(height, width)
         self.pipe.scheduler = scheduler_named(recipe.scheduler, self._own_scheduler, recipe.steps, self.family)
@@ -177,6 +172,18 @@ class Renderer:
         count = max(1, batch) if self.family.draws_batches else 1
         for start in range(0, len(jobs), count):
             yield from self._batch(jobs[start : start + count], recipe, height, width)
+
+    def _check_guidance(self, sampling: Sampling, recipe: Recipe) -> None:
+        if recipe.guidance_from == "words":
+            if sampling.words_scale not in (None, 1):
+                what = "words_scale goes with guidance away from the base, and here guidance is by the words alone"
+                raise LikenessError(what, "Set guidance_scale in its place, or guidance_from to base", self.base)
+        elif not self._leaves_base:
+            what = "guidance away from the base takes a LoRA that can be switched off by itself, and there is none here"
+            raise LikenessError(what, "Set guidance_from to words", self.base)
+        elif recipe.words_scale != 1 and not self.family.unwanted_first:
+            what = f"guidance away from the base and by words together is not offered for {self.family.name}"
+            raise LikenessError(what, "Leave words_scale at 1, or set guidance_from to words", self.base)
 
     @fits(_LESS_MEMORY)
     @torch.inference_mode()

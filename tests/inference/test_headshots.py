@@ -103,7 +103,6 @@ def test_glasses_are_worn_as_on_the_selfies_unless_asked_otherwise(
         ({"guidance_from": "base"}, False),
         ({"guidance_from": "base", "words_scale": 3.0}, True),
         ({"guidance_scale": 1.0}, False),
-        ({"guidance_scale": 1.0, "words_scale": 3.0}, False),
     ],
 )
 def test_the_record_tells_negative_words_only_where_they_took_part(

@@ -129,6 +129,8 @@ def test_where_nothing_can_be_switched_off_words_guide(base: Path, tmp_path: Pat
         renderer.render(JOBS[:1])
         with pytest.raises(LikenessError, match="takes a LoRA that can be switched off"):
             renderer.render(JOBS[:1], Sampling(guidance_from="base"))
+        with pytest.raises(LikenessError, match="words_scale goes with guidance away from the base"):
+            renderer.render(JOBS[:1], Sampling(words_scale=3))
 
 
 def test_sizes(renderer: Renderer) -> None:
