@@ -13,7 +13,7 @@ import argparse
 import itertools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from likeness.faces.skin import read_skin
 from likeness.families import Family
 from likeness.files import write_image, write_json
 from likeness.sheets import tile
-from scripts.pocket_base import pictures, prompted
+from scripts.pocket_base import pictures, prompted, tones
 
 Look = Callable[[list[Image.Image]], list[Floats | None]]
 
@@ -74,13 +74,17 @@ def share(vectors: list[Floats | None]) -> float:
     return sum(vector is not None for vector in vectors) / len(vectors)
 
 
-def dispersion(vectors: list[Floats | None]) -> float | None:
-    """Mean cosine distance between two different unit vectors; None when fewer than two pictures have a face."""
+def dispersion(vectors: list[Floats | None], people: Sequence[int] | None = None) -> float | None:
+    """Mean cosine distance between unit vectors of two different people; None when fewer than two have a face.
+
+    people: who is on each picture; without, somebody else on each.
+    """
     found = [vector for vector in vectors if vector is not None]
     if len(found) < 2:
         return None
-    stacked = np.stack(found)
-    pairs = (stacked @ stacked.T)[np.triu_indices(len(stacked), 1)]
+    whose = [who for who, vector in zip(people or range(len(vectors)), vectors, strict=True) if vector is not None]
+    stacked, numbers = np.stack(found), np.array(whose)
+    pairs = (stacked @ stacked.T)[numbers[:, None] != numbers]
     return float(1 - pairs.mean())
 
 
@@ -90,14 +94,13 @@ def measure_autoencoder(family: Family, look: Look) -> tuple[dict[str, Any], lis
     rebuilt = reconstruct(family, real)
     before, after = look(real), look(rebuilt)
     kept = [float(a @ b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]
-    firsts = {who["number"]: vector for who, vector in zip(reversed(people), reversed(before), strict=True)}
     figures = {
         "pictures": len(real),
         "psnr_db": float(np.mean([psnr(a, b) for a, b in zip(real, rebuilt, strict=True)])),
         "faces_in_originals": share(before),
         "faces_in_rebuilt": share(after),
         "recogniser_cosine_to_original": float(np.median(kept)) if kept else None,
-        "dispersion_of_the_cohort": dispersion(list(firsts.values())),
+        "dispersion_of_the_cohort": dispersion(before, [who["number"] for who in people]),
     }
     return figures, [picture for pair in zip(real, rebuilt, strict=True) for picture in pair]
 
@@ -140,28 +143,28 @@ def skin(picture: Image.Image, finder: FaceFinder) -> Floats | None:
 def measure_tones(renderer: Renderer, count: int, finder: FaceFinder) -> dict[str, Any]:
     """Shares of the world's ten tones of skin among `count` pictures of "a person", and of the cohort read in the same way.
 
-    A tone is read by a linear fit from the skin's colour to the cohort's true tones, whose error is given: neighbouring tones
-    are taken for each other.
+    A tone is read by the cohort's true ones (`pocket_base/tones.py`), with the error that is given: neighbouring ones are taken for
+    each other.
     """
     real, people = cohort_pictures(renderer.family.resolution)
-    read = [(skin(picture, finder), who["skin_tone"]) for picture, who in zip(real, people, strict=True)]
-    known = np.array([[*colour, 1.0] for colour, _ in read if colour is not None])
-    truth = np.array([tone for colour, tone in read if colour is not None], float)
-    fit = np.linalg.lstsq(known, truth, rcond=None)[0]
+    read = [
+        (colour, who)
+        for picture, who in zip(real, people, strict=True)
+        if (colour := skin(picture, finder)) is not None
+    ]
+    known = np.array([colour for colour, _ in read])
+    truth, numbers = (np.array([who[name] for _, who in read], np.float64) for name in ("skin_tone", "number"))
+    reader = tones.ToneReader(known, truth)
     jobs = [RenderJob("a headshot of a person", "", 10_000 + seed) for seed in range(count)]
     drawn = tqdm(renderer.stream(jobs, batch=8), "tones", count)
-    colours = [colour for picture in drawn if (colour := skin(picture, finder)) is not None]
+    colours = np.array([colour for picture in drawn if (colour := skin(picture, finder)) is not None])
     return {
         "pictures": count,
-        "error_of_the_reading": float(np.std(known @ fit - truth)),
-        "shares": _tones(np.array([[*colour, 1.0] for colour in colours]) @ fit),
-        "shares_of_the_cohort": _tones(known @ fit),
+        "error_of_the_reading": tones.error_of_reading(known, truth, numbers),
+        "shares": tones.shares(reader.read(colours)),
+        "shares_of_the_cohort": tones.shares(reader.read(known)),
+        "true_shares_of_the_cohort": tones.shares(truth),
     }
-
-
-def _tones(values: Floats) -> list[float]:
-    tones = np.clip(np.round(values), 0, 9).astype(int)
-    return [float(part) for part in np.bincount(tones, minlength=10) / len(tones)]
 
 
 def measure_copies(drawn: list[Image.Image], people: Path) -> dict[str, Any]:

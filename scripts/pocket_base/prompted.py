@@ -23,10 +23,12 @@ from likeness.faces.geometry import similarity_transform
 from likeness.families import Family
 from scripts.pocket_base import pictures
 
-_EYES = np.array([[14.0, 10.0], [34.0, 10.0]])
-_PATCH = 48, 28
-_RIDGE = 100.0
-"""Of the least squares: between 10 and 1000, what is read right hardly changes."""
+_EYES = np.array([[27.0, 18.0], [69.0, 18.0]])
+_PATCH = 96, 48
+_GRADIENTS = cv2.HOGDescriptor(_PATCH, (16, 16), (8, 8), (8, 8), 9)
+"""Histograms of oriented gradients (Dalal and Triggs 2005): a rim is an edge, whatever its colour."""
+_RIDGE = 3.0
+"""Of the least squares: between 0.3 and 30, what is read right hardly changes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Patch:
-    """About the eyes: log luminance, upright, of equal mean and spread, its two halves folded onto each other."""
+    """About the eyes, upright: histograms of oriented gradients, the mean of both mirrorings."""
 
     values: Floats
     glasses: bool
@@ -117,7 +119,6 @@ def measure(drawn: Sequence[Asked], family: Family, finder: FaceFinder) -> dict[
 
 def _about_the_eyes(rgb: Pixels, face: Face) -> Floats:
     matrix = similarity_transform(face.eyes.astype(np.float64), _EYES)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    patch = np.log1p(cv2.warpAffine(grey, matrix, _PATCH, borderMode=cv2.BORDER_REPLICATE))
-    patch = (patch - patch.mean()) / (patch.std() + 1e-6)
-    return np.asarray((patch + patch[:, ::-1])[:, : _PATCH[0] // 2].ravel() / 2)
+    patch = cv2.warpAffine(rgb, matrix, _PATCH, borderMode=cv2.BORDER_REPLICATE)
+    sides = [_GRADIENTS.compute(np.ascontiguousarray(side)) for side in (patch, patch[:, ::-1])]
+    return np.mean(sides, axis=0, dtype=np.float64).ravel()

@@ -1,6 +1,7 @@
 """What a picture is asked to show is found on the cohort, whose words are true, and missed where it was changed on purpose."""
 
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -61,6 +62,24 @@ def test_another_background_is_found(studio: tuple[Pixels, dict[str, str]]) -> N
     room = plants.with_background(rgb, FINDER.person_mask(rgb), blocks)
     assert check(room, **asked)["background kind"] == Followed("plain", "a place", False)
     assert check(room, background="library background")["background kind"].agrees
+
+
+def test_pale_rooms_behind_close_faces_are_places() -> None:
+    """Blurred as by a small base, and cut so closely that little of them is left; and studios are plain there, too."""
+    agreed = defaultdict(list)
+    for person in photos.by_tone(1):
+        for path in [*sorted(person.glob("headshot_*.jpg"))[:2], *photos.selfies(person)[:6]]:
+            background = words(person, path.name)["background"]
+            kind = re.search("office|studio", background)
+            if kind is None:
+                continue
+            rgb = cv2.GaussianBlur(photos.pixels(path), (0, 0), 3)
+            face = FINDER.find(rgb)[0]
+            left, top = (max(0, int(middle - 0.9 * face.size)) for middle in face.centre)
+            close = np.ascontiguousarray(rgb[top : top + int(1.8 * face.size), left : left + int(1.8 * face.size)])
+            agreed[kind[0]].append(check(close, background=background)["background kind"].agrees)
+    assert len(agreed["office"]) >= 10 and len(agreed["studio"]) >= 10
+    assert min(map(np.mean, agreed.values())) >= 0.9, dict(agreed)
 
 
 def test_a_studio_that_is_a_place_is_not_asked_to_be_plain(studio: tuple[Pixels, dict[str, str]]) -> None:
