@@ -253,7 +253,7 @@ def _cannot_tell(report: dict[str, Any]) -> list[str]:
         ),
         f"Likeness is to {held_out} held-out selfie{'s' if held_out != 1 else ''}; other ones would give somewhat another number.",
         (
-            f"The {people - 1} other people are drawn, not photographed, and are liker to each other than people are: how often a real "
+            f"The {people - 1} other people are drawn, not photographed, and are more alike than people are: how often a real "
             "stranger would pass for you is not measured."
         ),
         *(

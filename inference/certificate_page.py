@@ -91,7 +91,7 @@ def _likeness(report: Mapping[str, Any], scores: Mapping[str, Sequence[float]]) 
     return (
         "<h2>Whom do they look like?</h2>"
         + strips(shown, verification["value"], "accepted above")
-        + f"<p>Each dot is a photograph: the further to the right, the liker to your held-out selfies (mean cosine). Above the line it "
+        + f"<p>Each dot is a photograph: the further to the right, the more like your held-out selfies (mean cosine). Above the line it "
         f"passes for you: {verification['accepted']:.0%} of these pictures{between(verification['accepted_interval_95'], '.0%')}, and "
         f"{verification['false_accepts']:.1%} of {verification['impostors']} photographs of other people"
         f"{between(verification['interval'], '.1%')}.</p>"
@@ -108,7 +108,7 @@ def _ways(report: Mapping[str, Any]) -> str:
         if rise:
             words += f"; {rise['mean']:+.2f}{between(rise['interval_95'])} against the first on {rise['pairs']} of the same prompt and seed"
         lines.append(f"<li><b>{escape(row['way'])}</b>, {row['pictures']} pictures: {words}</li>")
-    return f"<h2>Which way of drawing is liker?</h2><ul>{''.join(lines)}</ul>"
+    return f"<h2>Which way of drawing is more like you?</h2><ul>{''.join(lines)}</ul>"
 
 
 def _drifts(report: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ class Scorecard:
         """Means over the pictures; one without a face is like nobody, passes no gate and copies nothing.
 
         judging: SHA-256 of the photographs that likeness is to, none of which may have been trained on.  likeness, copying,
-        faces: as `likeness.faces.scorer.Reading` has them.  rank_1: share liker to the person than to anybody of the cohort.
+        faces: as `likeness.faces.scorer.Reading` has them.  rank_1: share more like the person than anybody of the cohort.
         yield: share that passes the strict gates.
 
         Raises LikenessError for an adapter made elsewhere or trained by this recogniser, or when there are too few photographs.

@@ -121,10 +121,10 @@ def _root_mean_square(values: Sequence[float]) -> float:
 def between(subjects: Sequence[Subject]) -> list[dict[str, float]]:
     """The measures of each person that need the others.
 
-    rank_1: share of the headshots that are liker to the person than to anybody else here; one without a face is not. NaN where
+    rank_1: share of the headshots that are more like the person than anybody else here; one without a face is not. NaN where
     there is nobody else.
     dispersion: how far the person's headshots are from the others' headshots, over the same of the selfies; below 1 people
-    become liker to each other. NaN with fewer than two pictures or people.
+    become more alike. NaN with fewer than two pictures or people.
     """
     drawn, own = (_distances([getattr(subject, side) for subject in subjects]) for side in ("drawn", "own"))
     return [

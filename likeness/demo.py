@@ -154,7 +154,7 @@ def _panel(person: Person, held_out: Collection[str], console: Console) -> Panel
 
 
 def _print_scores(scores: dict[str, Score], people: int, console: Console) -> None:
-    table = Table("", "likeness", f"rank among {people}", "liker to them than to anyone else", "with a face", box=None)
+    table = Table("", "likeness", f"rank among {people}", "more like them than anyone else", "with a face", box=None)
     for label, score in scores.items():
         table.add_row(label, f"{score.likeness:.2f}", str(score.rank), f"{score.rank_1:.0%}", f"{score.faces:.0%}")
     console.print(table)

@@ -1,4 +1,4 @@
-"""`likeness tune`: which recipe makes the likest adapters of a base? And what it shares with scripts/ablate.py.
+"""`likeness tune`: which recipe makes adapters that are most like the person? And what it shares with scripts/ablate.py.
 
 Trainings are of `training/`, pictures and scores of `inference/`: this file joins them. Tuning chooses, so that the selecting
 recogniser looks, at the photographs that choose; an ablation reports, by the other recogniser and the other photographs.

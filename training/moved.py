@@ -27,7 +27,7 @@ class MovedSettings(Settings):
     """Of every portrait, each of which is encoded once. None by default: measured on the pocket base alone."""
     below: float = Field(0.5, ge=0, le=1)
     """Noise level, as the base counts them (before a flow's shift), up to which a sample takes the portrait as it is framed or one of
-    its copies. Who was least like was liker with half than with 0.3 (docs/pocket/recipe.md); with all of it faces fell apart."""
+    its copies. Who was least like was more like with half than with 0.3 (docs/pocket/recipe.md); with all of it faces fell apart."""
     shift: float = Field(0.03, ge=0, lt=0.5)
     """At most so far up, down and to the sides, as a share of the portrait's width: of 256 px half a latent. Nothing else was tried."""
     scale: float = Field(0.05, ge=0, lt=0.5)

@@ -59,7 +59,7 @@ class IdentitySettings(Settings):
     """A recogniser's say on the picture behind the noise (training/identity.py)."""
 
     weight: float = Field(0.0, ge=0)
-    """Of the term; 0 switches it off. Three drawn people were no liker with it, in nearly six times as long (docs/ablations.md): it decodes
+    """Of the term; 0 switches it off. Three drawn people were no more like with it, in nearly six times as long (docs/ablations.md): it decodes
     pictures in every step."""
     least_signal: float = Field(0.5, gt=0, le=1)
     """Share of the picture in the power of what the denoiser sees, below which a sample is left out. 0.5: where the noise is the more."""

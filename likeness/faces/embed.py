@@ -51,7 +51,7 @@ class DlibEmbedder:
     people 0.895 (99th percentile 0.948); all 192 portraits nearest to a selfie of their own person, 99.1% of 576 selfies to a
     portrait of theirs. Aligning by dlib's own 5-point predictor instead rejected twice as many same-person pairs (7.0% against
     3.7% at 0.94, on an earlier cohort) at the same rate of false matches. Vectors have a length near 1.34, so that the maker's
-    distance of 0.6 is a cosine of 0.90: kept as the threshold, for drawn people are liker to one another than real ones are
+    distance of 0.6 is a cosine of 0.90: kept as the threshold, for drawn people are more alike than real ones are
     (43% of their pairs pass it; 5% pass 0.935, at which 98.8% of the same person's do).
     """
 

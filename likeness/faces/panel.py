@@ -31,7 +31,7 @@ class Score:
 
     likeness: mean on the person's own scale (`Reference.likeness`); a picture without a face counts as 0.
     rank: the person's place among all people by the pictures' mean cosine; 1 is best.
-    rank_1: share of the pictures that are liker to the person than to anybody else.
+    rank_1: share of the pictures that are more like the person than anybody else.
     faces: share of the pictures with a face.
     """
 

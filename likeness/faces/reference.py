@@ -38,7 +38,7 @@ class Reference:
     def of(photos: Sequence[Photo], finder: FaceFinder, embedder: FaceEmbedder) -> "Reference":
         """The reference that photographs give by the largest face on each; those without a face are left out.
 
-        Raises LikenessError with fewer than two faces, or when they are hardly liker to one another than different people are.
+        Raises LikenessError with fewer than two faces, or when they are hardly more alike than different people are.
         """
         vectors = [vector for photo in photos if (vector := embed_photo(photo, finder, embedder)) is not None]
         return Reference.of_vectors(vectors, embedder)
