@@ -255,6 +255,7 @@ def _new_run(headshots: Path, style: str) -> Path:
 def _keep_best(writer: _Writer, done: list[Headshot]) -> tuple[list[Headshot], Index]:
     """Rank; write the index of all, remove what is beyond the number asked for, and write the contact sheet."""
     request, gates = writer.request, writer.gates
+    done = [shot for shot in done if shot.path.is_file()]  # somebody may have thrown one away meanwhile
     kept, rest = writer.ranked(done)
     gone = [shot for shot in rest if shot.passes or not request.keep_rejected]
     index = writer.index(done, {shot.seed for shot in gone})

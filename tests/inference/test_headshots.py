@@ -310,6 +310,21 @@ def test_a_render_that_was_killed_has_told_what_it_drew(
     assert [shot.path.stem for shot in found] == ["000008", "000009", "000007"]
 
 
+def test_a_picture_that_is_thrown_away_meanwhile_is_not_missed(
+    person: Person, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged(monkeypatch, 0.4, 0.9, 0.1)
+
+    def throw_away(done: int, total: int) -> None:
+        if done == 3:
+            next(person.headshots.glob("*/000008.png")).unlink()
+
+    folder, shots = headshots.render(person, REQUEST, renderer, progress=throw_away)
+    assert [shot.seed for shot in shots] == [7, 9]
+    assert [shot.file for shot in read_index(folder / "headshots.json").headshots] == ["000007.png", "000009.png"]
+    assert (folder / "sheet.jpg").is_file()
+
+
 def test_a_thousand_headshots_are_a_sheet_too(tmp_path: Path) -> None:
     """With few files open at a time, and no higher than a JPEG can be, whatever is written below."""
     Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
