@@ -54,9 +54,10 @@ class Sampling(Settings):
     """Pixels as drawn, before finishing. None: the base's resolution."""
 
     def over(self, recipe: Recipe) -> Recipe:
-        """The recipe with what is set here in place of its own; its eta goes with DDIM alone."""
+        """The recipe with what is set here in place of its own; its eta goes with DDIM alone, its words_scale with guidance from the base."""
         given = self.model_dump(exclude_none=True, include=set(Recipe.model_fields))
         unasked = {} if self.scheduler in (None, "base", "ddim") else {"eta": 0.0}
+        unasked |= {"words_scale": 1.0} if given.get("guidance_from", recipe.guidance_from) == "words" else {}
         return recipe.model_copy(update=unasked | given)
 
 

@@ -78,6 +78,14 @@ def test_only_ddim_puts_noise_back() -> None:
     assert Sampling(scheduler="euler", eta=0.5).over(stirring).eta == 0.5
 
 
+def test_a_base_s_words_scale_goes_with_guidance_from_the_base() -> None:
+    beside = Recipe(guidance_from="base", words_scale=3.0)
+    assert Sampling().over(beside).words_scale == 3
+    assert Sampling(guidance_from="words").over(beside).words_scale == 1
+    assert Sampling().over(beside.model_copy(update={"guidance_from": "words"})).words_scale == 1
+    assert Sampling(guidance_from="base").over(Recipe(words_scale=3.0)).words_scale == 3
+
+
 def test_a_scheduler_that_cannot_put_noise_back_is_told(renderer: Renderer) -> None:
     with pytest.raises(LikenessError, match="EulerDiscreteScheduler knows no eta"):
         renderer.render(JOBS[:1], FEW.model_copy(update={"scheduler": "euler", "eta": 0.5}))
