@@ -73,7 +73,7 @@ def test_pale_rooms_behind_close_faces_are_places() -> None:
             kind = re.search("office|studio", background)
             if kind is None:
                 continue
-            rgb = cv2.GaussianBlur(photos.pixels(path), (0, 0), 3)
+            rgb = np.asarray(cv2.GaussianBlur(photos.pixels(path), (0, 0), 3), np.uint8)
             face = FINDER.find(rgb)[0]
             left, top = (max(0, int(middle - 0.9 * face.size)) for middle in face.centre)
             close = np.ascontiguousarray(rgb[top : top + int(1.8 * face.size), left : left + int(1.8 * face.size)])
