@@ -34,7 +34,7 @@ def bleed(
 ) -> list[dict[str, Any]]:
     """One record a prompt: likeness drawn by the base alone and with the adapter, and the rise with its 95% interval.
 
-    The rise is paired by seed, `count` (2 or more) pictures a prompt; of several faces on a picture the most like counts, and
+    The rise is paired by seed, `count` (2 or more) pictures a prompt; of several faces on a picture the one most like them counts, and
     seeds without a face on either picture count for nothing. Raises LikenessError for an adapter made elsewhere, or a base that
     is not there.
     """
@@ -73,7 +73,7 @@ def _record(prompt: str, alone: Sequence[float | None], loaded: Sequence[float |
 
 
 def _likenesses(pictures: Sequence[Image.Image], examiner: Examiner) -> list[float | None]:
-    """Likeness of the most like face on each picture; None without a face."""
+    """Likeness of the face on each picture that is most like the person; None without a face."""
     found: list[float | None] = []
     for picture in pictures:
         rgb = looked_at(picture)

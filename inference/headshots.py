@@ -54,7 +54,7 @@ class RenderRequest(Settings):
     count: int = Field(8, ge=1, le=1000)
     """Headshots that pass the gates."""
     oversample: float = Field(1.0, ge=1, le=20)
-    """Candidates drawn at least for each headshot that is kept, to choose the most like from."""
+    """Candidates drawn at least for each headshot that is kept, to choose the best from."""
     max_oversample: float = Field(4.0, ge=1, le=100)
     """Candidates drawn at most for each headshot asked for. Where half of them pass, which is what a good adapter does, four
     times as many nearly always hold enough; where less than a quarter passes, the adapter wants mending, not patience."""

@@ -119,7 +119,7 @@ def _reference(
 def best_first(assessments: Sequence[Assessment], gates: Gates | None = None) -> list[int]:
     """Positions of the assessments: those that pass the gates first, then by how many gates reject them; last what nobody can use.
 
-    The most like comes first among equals, which puts what lies under the verification threshold last; ties keep their order.
+    Who is most like comes first among equals, which puts what lies under the verification threshold last; ties keep their order.
     A gate that only warns takes no part: it says something, and decides nothing.
     """
     gates = gates or Gates()

@@ -44,7 +44,7 @@ def way_of(record: Mapping[str, Any], varied: Collection[str] = ()) -> str:
 def compare(shots: Sequence[Shot], examined: Sequence[Examined], seed: int) -> list[dict[str, Any]]:
     """A row of every way, the adapter alone first; empty when all were drawn in one way.
 
-    likeness: mean and 95% interval over pictures.  against_first: by how much pictures are more like than those of the first way
+    likeness: mean and 95% interval over pictures.  against_first: by how much likeness is above that of the first way
     of the same prompt and seed, over so many pairs; None without a pair.  seed: of the bootstrap.
     """
     sampled = [shot.record.get("sampling") or {} for shot in shots]

@@ -11,7 +11,7 @@ from training.intake_photo import Examined
 # Two groups are different people when their mean cosine is this many times further from 1 than the larger group's own ...
 _CLEARLY_FURTHER = 1.8
 # ... unless it is above the recogniser's threshold by this share of what remains to 1. Measured with dlib on 300 draws each
-# from 48 drawn people, whose faces are more like than real ones: ten photographs of one person are split in 2%; of one to five strangers
+# from 48 drawn people, whose faces are more alike than real ones: ten photographs of one person are split in 2%; of one to five strangers
 # among five to eight photographs 96 to 98% are told apart.
 _SURELY_SAME = 0.4
 _ENOUGH_TO_KNOW = 3  # photographs in a group before its own spread says anything
